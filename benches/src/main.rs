@@ -1,0 +1,3 @@
+//! The measurements: what each figure in the documents was made with.
+
+fn main() {}

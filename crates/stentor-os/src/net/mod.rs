@@ -1,0 +1,1 @@
+//! Sockets: made with their options set, and asked what the kernel knows of them.

@@ -1,0 +1,119 @@
+//! How a run ends: the exit codes, and the words for what went wrong.
+//!
+//! What failed comes from `stentor-os` as a fact; the next step for the person is added here.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use stentor_os::failure::{Failure, errno_name};
+
+/// How a run ended; the same for every verb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, and good.
+    Good = 0,
+    /// Done, but the verdict is bad: wrong or missing replies, a failed check.
+    Bad = 1,
+    /// The arguments were not understood.
+    Usage = 2,
+    /// The network or the environment refused: cannot resolve, connect, bind, open.
+    Environment = 3,
+    /// Not possible on this system or without a privilege.
+    Impossible = 4,
+    /// Ended by the person (128 + SIGINT).
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Why a verb could not do what was asked: what, where, and the next step.
+#[derive(Debug)]
+pub struct Complaint {
+    /// The exit code it leads to.
+    pub exit: Exit,
+    /// What was tried, on which address, and what the system said. Empty: end without a word.
+    pub what: String,
+    /// What to do next; may be empty.
+    pub next: String,
+}
+
+impl Complaint {
+    /// A complaint with its next step.
+    pub fn new(exit: Exit, what: impl Into<String>, next: impl Into<String>) -> Complaint {
+        Complaint { exit, what: what.into(), next: next.into() }
+    }
+
+    /// Arguments that do not fit together.
+    pub fn usage(what: impl Into<String>, next: impl Into<String>) -> Complaint {
+        Complaint::new(Exit::Usage, what, next)
+    }
+
+    /// The reader of our standard output has gone: a pipe to `head` ends quietly.
+    pub fn reader_gone() -> Complaint {
+        Complaint::new(Exit::Good, "", "")
+    }
+}
+
+impl std::error::Error for Complaint {}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.next.as_str() {
+            "" => f.write_str(&self.what),
+            next => write!(f, "{}. {next}", self.what),
+        }
+    }
+}
+
+/// The kernel's refusal with the next step for its operation and errno.
+impl From<Failure> for Complaint {
+    fn from(failure: Failure) -> Complaint {
+        let errno = errno_name(&failure.error).unwrap_or_default();
+        let next = next_step(failure.operation, &errno, &failure.address);
+        Complaint::new(Exit::Environment, failure.to_string(), next)
+    }
+}
+
+/// What a person can do about `errno` from `operation`; empty if only the words help.
+fn next_step(operation: &str, errno: &str, address: &str) -> String {
+    let port = address.rsplit(':').next().unwrap_or_default();
+    match (operation, errno) {
+        ("bind" | "listen", "EADDRINUSE") => format!(
+            "Another program listens there: ss -ltnup 'sport = :{port}'; or choose -p PORT."
+        ),
+        ("bind", "EACCES") if port.parse().is_ok_and(|port: u16| port < 1024) => format!(
+            "Ports below 1024 need a privilege: choose -p 12000, or allow it with \
+             sysctl net.ipv4.ip_unprivileged_port_start={port}."
+        ),
+        ("bind", "EADDRNOTAVAIL") => {
+            "No interface of this machine has that address: ip address lists them.".to_owned()
+        }
+        ("connect", "ECONNREFUSED") => format!(
+            "The machine answers, but nothing listens on port {port}: start the server first \
+             (stentor serve), or check the port."
+        ),
+        ("connect", "EHOSTUNREACH" | "ENETUNREACH") => {
+            "No route leads there: check the address, and ip route.".to_owned()
+        }
+        ("connect", "ETIMEDOUT") => {
+            "Nobody answered: a firewall may drop it, or the machine is off.".to_owned()
+        }
+        (_, "EMFILE") => "Out of descriptors: raise the limit with ulimit -n.".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// Standard output failed: gone quietly, or for a reason worth a word.
+impl From<io::Error> for Complaint {
+    fn from(error: io::Error) -> Complaint {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Complaint::reader_gone();
+        }
+        Complaint::from(Failure::new("write", "standard output", error))
+    }
+}

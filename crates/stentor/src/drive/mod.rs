@@ -1,0 +1,1 @@
+//! Drivers: the loops that carry bytes between the kernel and the machines.

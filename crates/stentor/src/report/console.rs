@@ -1,0 +1,22 @@
+//! Standard output is data, standard error is notices; nothing else in the program prints.
+
+use std::io::{self, IsTerminal, Write};
+
+/// Writes data to standard output and flushes it. A closed pipe is an error of kind BrokenPipe,
+/// which [`crate::complaint::Complaint`] turns into a quiet end.
+pub fn data(bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes.as_ref())?;
+    out.flush()
+}
+
+/// Writes a line to standard error; if nobody can read it, nothing is lost.
+pub fn notice(line: impl AsRef<str>) {
+    let mut out = io::stderr().lock();
+    let _ = writeln!(out, "{}", line.as_ref());
+}
+
+/// Whether standard output is a terminal and colour was not declined (NO_COLOR).
+pub fn colour() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

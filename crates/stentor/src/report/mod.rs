@@ -1,0 +1,3 @@
+//! Reports: what was witnessed, as bytes; and the only place that writes to the terminal.
+
+pub mod console;

@@ -1,0 +1,12 @@
+//! `stentor learn`.
+
+use crate::complaint::{Complaint, Exit};
+
+/// The arguments of `learn`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the verb.
+pub fn run(_args: Args) -> Result<Exit, Complaint> {
+    Ok(Exit::Good)
+}

@@ -1,0 +1,6 @@
+//! The verbs, each one file or folder: its arguments, its plan, its run.
+
+pub mod fetch;
+pub mod learn;
+pub mod send;
+pub mod serve;

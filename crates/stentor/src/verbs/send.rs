@@ -1,0 +1,12 @@
+//! `stentor send`.
+
+use crate::complaint::{Complaint, Exit};
+
+/// The arguments of `send`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the verb.
+pub fn run(_args: Args) -> Result<Exit, Complaint> {
+    Ok(Exit::Good)
+}

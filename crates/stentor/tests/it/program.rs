@@ -1,0 +1,1 @@
+//! Runs the program under test, and ends it whatever happens.
