@@ -1,1 +1,3 @@
 //! Drivers: the loops that carry bytes between the kernel and the machines.
+
+pub mod serve;
