@@ -33,7 +33,8 @@ impl Datagrams {
             |operation| move |error| Failure::new(operation, format!("udp {address}"), error);
         let socket =
             listener::bound(address, Type::DGRAM, shared).map_err(|(op, e)| named(op)(e))?;
-        let state = UdpSocketState::new((&socket).into()).map_err(named("setsockopt IP_PKTINFO"))?;
+        let state =
+            UdpSocketState::new((&socket).into()).map_err(named("setsockopt IP_PKTINFO"))?;
         allow_fragments(&socket, address).map_err(named("setsockopt IP_MTU_DISCOVER"))?;
         Ok(Datagrams { socket, state })
     }

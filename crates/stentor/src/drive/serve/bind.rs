@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use socket2::Socket;
 use stentor_os::failure::{Failure, errno_name};
@@ -33,7 +33,7 @@ pub struct Wanted {
 
 /// The sockets of one thread.
 #[derive(Debug, Default)]
-pub struct Sockets {
+pub(super) struct Sockets {
     /// TCP and unix listeners.
     pub listeners: Vec<Socket>,
     /// UDP sockets.
@@ -42,7 +42,7 @@ pub struct Sockets {
 
 /// Everything that was bound.
 #[derive(Debug, Default)]
-pub struct Bound {
+pub(super) struct Bound {
     /// For each thread its own sockets; the first set holds those that cannot be shared.
     pub sets: Vec<Sockets>,
     /// The addresses in the order of the plan, with the ports that were got.
@@ -58,7 +58,7 @@ const PORT_ATTEMPTS: usize = 16;
 ///
 /// # Errors
 /// The first address that cannot be had, unless it is optional.
-pub fn bind(wanted: &[Wanted], threads: usize, backlog: u32) -> Result<Bound, Complaint> {
+pub(super) fn bind(wanted: &[Wanted], threads: usize, backlog: u32) -> Result<Bound, Complaint> {
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -126,7 +126,11 @@ fn absent(error: &io::Error) -> bool {
     matches!(errno_name(error).as_deref(), Some("EADDRNOTAVAIL" | "EAFNOSUPPORT"))
 }
 
-fn bind_tcp(sets: &mut [Sockets], address: SocketAddr, backlog: u32) -> Result<SocketAddr, Failure> {
+fn bind_tcp(
+    sets: &mut [Sockets],
+    address: SocketAddr,
+    backlog: u32,
+) -> Result<SocketAddr, Failure> {
     let shared = sets.len() > 1;
     // SO_REUSEPORT would share the port with a stranger's socket as gladly as with ours.
     let address = if shared { listener::probe_tcp(address)? } else { address };
@@ -159,9 +163,9 @@ fn bind_udp(sets: &mut [Sockets], address: SocketAddr) -> Result<SocketAddr, Fai
 }
 
 /// Only the first thread listens on a path: two sockets cannot share one.
-fn bind_unix(sets: &mut [Sockets], path: &PathBuf, backlog: u32) -> Result<PathBuf, Failure> {
+fn bind_unix(sets: &mut [Sockets], path: &Path, backlog: u32) -> Result<PathBuf, Failure> {
     if let Some(first) = sets.first_mut() {
         first.listeners.push(listener::unix(path, Listen { backlog, shared: false })?);
     }
-    Ok(path.clone())
+    Ok(path.to_owned())
 }

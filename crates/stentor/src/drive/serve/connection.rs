@@ -158,10 +158,6 @@ impl Connection {
         }
     }
 
-    pub(super) fn socket(&self) -> &Socket {
-        &self.socket
-    }
-
     /// Does all there is to do, up to a fair share, and says what comes next.
     pub(super) fn turn(&mut self, turn: &mut Turn<'_>) -> After {
         self.advance(turn).unwrap_or_else(|error| After::Closed(broken(&error)))
@@ -318,7 +314,11 @@ impl Connection {
         flushed
     }
 
-    fn flush_faulty(&mut self, faulty: &mut FaultyStream, turn: &mut Turn<'_>) -> io::Result<Flushed> {
+    fn flush_faulty(
+        &mut self,
+        faulty: &mut FaultyStream,
+        turn: &mut Turn<'_>,
+    ) -> io::Result<Flushed> {
         loop {
             match faulty.poll(turn.now) {
                 Due::Send(bytes) => {
@@ -397,8 +397,6 @@ fn attempt(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usi
 /// What a failed call means for the conversation.
 pub(super) fn broken(error: &io::Error) -> CloseReason {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
-    match error.kind() {
-        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected => CloseReason::Reset,
-        _ => CloseReason::Error,
-    }
+    let gone = [BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected];
+    if gone.contains(&error.kind()) { CloseReason::Reset } else { CloseReason::Error }
 }

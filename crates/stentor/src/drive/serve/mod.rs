@@ -11,6 +11,8 @@ mod shared;
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -108,6 +110,8 @@ pub struct Running {
     pub missing: Vec<Failure>,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<io::Result<Counters>>>,
+    /// Every thread holds the other end: closed when the last one has ended.
+    over: UnixStream,
     paths: Vec<PathBuf>,
 }
 
@@ -130,36 +134,47 @@ pub fn start(plan: Plan) -> Result<Running, Complaint> {
         polls.push(poll);
     }
     let (plan, shared) = (Arc::new(plan), Arc::new(Shared::new(wakers)));
+    let (over, serving) = UnixStream::pair().map_err(failed)?;
     let mut threads = Vec::new();
     for (poll, sockets) in polls.into_iter().zip(bound.sets) {
         let (plan, shared) = (Arc::clone(&plan), Arc::clone(&shared));
-        threads.push(spawn(plan, shared, poll, sockets, &own_ports).map_err(failed)?);
+        let serving = serving.try_clone().map_err(failed)?;
+        let work = prepare(plan, shared, poll, sockets, &own_ports).map_err(failed)?;
+        let work = move || {
+            let done = work();
+            drop(serving);
+            done
+        };
+        let builder = thread::Builder::new().name("serve".to_owned());
+        threads.push(builder.spawn(work).map_err(failed)?);
     }
     let path = |address: &Address| match address {
         Address::Unix(path) => Some(path.clone()),
         Address::Tcp(_) | Address::Udp(_) => None,
     };
     let paths = bound.addresses.iter().filter_map(path).collect();
-    Ok(Running { addresses: bound.addresses, missing: bound.missing, shared, threads, paths })
+    Ok(Running { addresses: bound.addresses, missing: bound.missing, shared, threads, over, paths })
 }
 
-/// One thread with its sockets.
-fn spawn(
+/// What one thread does until it has drained.
+type Work = Box<dyn FnOnce() -> io::Result<Counters> + Send>;
+
+/// Makes a thread's loop, with its sockets registered.
+fn prepare(
     plan: Arc<Plan>,
     shared: Arc<Shared>,
     poll: Poll,
     sockets: Sockets,
     own_ports: &[u16],
-) -> io::Result<JoinHandle<io::Result<Counters>>> {
-    let builder = thread::Builder::new().name("serve".to_owned());
+) -> io::Result<Work> {
     match plan.mode {
         Mode::Reactor => {
             let reactor = Reactor::new(plan, shared, poll, sockets, own_ports)?;
-            builder.spawn(move || reactor.run())
+            Ok(Box::new(move || reactor.run()))
         }
         Mode::Threads | Mode::Processes | Mode::Iterative => {
             let acceptor = Acceptor::new(plan, shared, poll, sockets, own_ports)?;
-            builder.spawn(move || acceptor.run())
+            Ok(Box::new(move || acceptor.run()))
         }
     }
 }
@@ -201,6 +216,11 @@ impl Running {
     /// Whether every thread has ended: after [`Running::drain`], or by itself with `once`.
     pub fn is_over(&self) -> bool {
         self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Readable when every thread has ended, or is about to: for poll(2).
+    pub fn over(&self) -> BorrowedFd<'_> {
+        self.over.as_fd()
     }
 
     /// Waits until every thread has ended, and adds up what they did.

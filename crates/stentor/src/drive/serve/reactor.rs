@@ -3,8 +3,8 @@
 //! Edge-triggered (epoll(7)): each connection is registered once, for both directions, and a turn
 //! ends only when the kernel has said that there is no more. What a turn does is in `connection`.
 
-use std::collections::BinaryHeap;
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use socket2::Socket;
 use stentor_core::moment::Moment;
-use stentor_core::service::counters::{CloseReason, Counters};
 use stentor_core::service::Session;
+use stentor_core::service::counters::{CloseReason, Counters};
 use stentor_core::service::fault::FaultyStream;
 use stentor_os::net::listener;
 

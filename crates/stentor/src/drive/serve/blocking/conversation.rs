@@ -35,7 +35,8 @@ impl Report {
     pub(super) const LOST: Report = Report { received: 0, sent: 0, reason: CloseReason::Error };
 
     /// What stands for a conversation that the deadline cut off.
-    pub(super) const DRAINED: Report = Report { received: 0, sent: 0, reason: CloseReason::Drained };
+    pub(super) const DRAINED: Report =
+        Report { received: 0, sent: 0, reason: CloseReason::Drained };
 
     pub(super) fn to_bytes(self) -> [u8; Report::SIZE] {
         let mut bytes = [self.reason as u8; Report::SIZE];
@@ -99,6 +100,7 @@ impl Conversation<'_> {
         let mut moved = now();
         loop {
             let (room, wait) = match self.send_due(report)? {
+                Pending::Reset => return Ok(CloseReason::Fault),
                 Pending::Over(reason) => return self.part(reason, report),
                 Pending::Until(moment) => (self.read_max(), moment.since(now()).min(STEP)),
                 Pending::Nothing => (self.read_max(), STEP),
@@ -144,10 +146,11 @@ impl Conversation<'_> {
         self.socket.set_read_timeout(Some(wait))?;
         match (&self.socket).read(buffer) {
             Ok(count) => Ok(Heard::Bytes(count)),
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(Heard::Nothing),
-                _ => Err(error),
-            },
+            Err(error) => {
+                use io::ErrorKind::{Interrupted, WouldBlock};
+                let later = matches!(error.kind(), WouldBlock | Interrupted);
+                if later { Ok(Heard::Nothing) } else { Err(error) }
+            }
         }
     }
 
@@ -197,7 +200,7 @@ impl Conversation<'_> {
                 Due::Close => return Ok(Pending::Over(CloseReason::Fault)),
                 Due::Reset => {
                     self.socket.set_linger(Some(Duration::ZERO))?;
-                    return Err(io::Error::from(io::ErrorKind::ConnectionReset));
+                    return Ok(Pending::Reset);
                 }
             }
         }
@@ -211,6 +214,7 @@ impl Conversation<'_> {
             loop {
                 match self.send_due(report)? {
                     Pending::Over(_) => break,
+                    Pending::Reset => return Ok(CloseReason::Fault),
                     Pending::Until(moment) => std::thread::sleep(moment.since(now())),
                     Pending::Nothing => std::thread::sleep(STEP),
                 }
@@ -230,16 +234,14 @@ impl Conversation<'_> {
             return Ok(reason);
         }
         self.socket.shutdown(Shutdown::Write)?;
-        let limit = match reason {
-            CloseReason::Drained => LINGER_DRAINING,
-            _ => self.limits.after_fin,
-        };
+        let draining = reason == CloseReason::Drained;
+        let limit = if draining { LINGER_DRAINING } else { self.limits.after_fin };
         let (began, mut rest) = (now(), vec![0; READ]);
         while now().since(began) < limit {
             match self.hear(&mut rest, STEP)? {
                 Heard::Bytes(0) => break,
                 Heard::Bytes(count) => report.received += count as u64,
-                Heard::Nothing if (self.stopping)() && reason != CloseReason::Drained => break,
+                Heard::Nothing if (self.stopping)() && !draining => break,
                 Heard::Nothing => {}
             }
         }
@@ -252,6 +254,8 @@ enum Pending {
     Nothing,
     Until(Moment),
     Over(CloseReason),
+    /// SO_LINGER is set to 0: closing now resets the connection.
+    Reset,
 }
 
 /// Writes everything; WouldBlock if the client took nothing for as long as the write may stall.

@@ -104,7 +104,6 @@ impl Acceptor {
             mailboxes,
             hot: Hot::default(),
             counters: Counters::default(),
-            // Which source an event is of does not matter: each turn looks at all of them.
             accept_again: None,
             drain_until: None,
             threads: channel(),
@@ -120,6 +119,7 @@ impl Acceptor {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => other?,
             }
+            // Which source an event is of does not matter: each turn looks at all of them.
             self.receive();
             self.accept();
             self.collect()?;
