@@ -11,6 +11,7 @@ mod sequence;
 mod table;
 #[cfg(test)]
 mod tests;
+mod vector;
 
 pub use table::UNICODE_VERSION;
 
@@ -66,7 +67,7 @@ impl Upper {
             return (taken, spill);
         }
         let whole = input.len() - sequence::incomplete_len(input);
-        let done = row::in_place(input.get_mut(..whole).unwrap_or_default());
+        let done = vector::in_place(input.get_mut(..whole).unwrap_or_default());
         if done == whole {
             self.hold(input.get(whole..).unwrap_or_default());
             (input.len(), input.get(..whole).unwrap_or_default())
@@ -119,7 +120,7 @@ impl Upper {
         let incomplete = sequence::incomplete_len(rest);
         let (mut rest, tail) = rest.split_at_mut(rest.len() - incomplete);
         loop {
-            let done = row::in_place(rest);
+            let done = vector::in_place(rest);
             let (answered, stopped) = rest.split_at_mut(done);
             spill.extend_from_slice(answered);
             let Some((c, width)) = sequence::character(stopped) else { break };
