@@ -29,13 +29,22 @@ mod avx2 {
     /// Bytes in a block.
     const BLOCK: usize = 32;
 
-    /// A block's upper case, and how much of it is done: all up to a character that may go on
-    /// beyond the block, or that does not fit its place (then it `stopped` there). The rest is as
-    /// it was.
+    /// A block's upper case, as far as it is `done`; the rest is as it was.
     struct Step {
         upper: __m256i,
         done: usize,
-        stopped: bool,
+        found: Found,
+    }
+
+    /// What was in a block.
+    #[derive(PartialEq)]
+    enum Found {
+        /// Nothing but ASCII.
+        Ascii,
+        /// Characters that fit their places; one that may go on beyond the block is not done.
+        Fitting,
+        /// A character that does not fit: all before it is done.
+        Misfit,
     }
 
     /// As [`super::in_place`].
@@ -81,17 +90,17 @@ mod avx2 {
         let mut at = 0;
         let mut next = text.first_chunk().map(|bytes| load(bytes));
         while let Some(block) = next {
-            let rest = text.get(at..).unwrap_or_default();
-            let step = step(block, rest);
-            // Read before writing: the next block may begin inside this one, and reading what was
-            // just written, at another place, makes the processor wait.
-            next = rest.get(step.done..).and_then(<[u8]>::first_chunk).map(|bytes| load(bytes));
+            let step = step(block);
+            // The next block may begin inside this one. Read before writing: reading what is about
+            // to be written would make each block wait for the one before.
+            let rest = text.get(at + step.done..).and_then(<[u8]>::first_chunk);
+            next = rest.map(|bytes| load(bytes));
             if let Some(place) = text.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
                 store(place, step.upper);
             }
             at += step.done;
-            if step.stopped || mask(block) == 0 {
-                return (at, step.stopped);
+            if step.found != Found::Fitting {
+                return (at, step.found == Found::Misfit);
             }
         }
         (at, false)
@@ -107,33 +116,32 @@ mod avx2 {
         (done.min(text.len()), stopped)
     }
 
-    /// Upper-cases `block`, whose bytes are also the first of `bytes`.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn step(block: __m256i, bytes: &[u8]) -> Step {
+    fn step(block: __m256i) -> Step {
         let upper = _mm256_xor_si256(block, ascii_flips(block));
         let high = mask(block);
         if high == 0 {
-            return Step { upper, done: BLOCK, stopped: false };
+            return Step { upper, done: BLOCK, found: Found::Ascii };
         }
         let leads = high & mask(_mm256_cmpgt_epi8(block, splat(0xBF)));
         // A character that begins in the last three bytes may end beyond the block.
         let done = if leads >> (BLOCK - 3) == 0 { BLOCK } else { highest(leads) };
         let candidates = cased_leads(block) & (u32::MAX >> (BLOCK - done));
         if candidates == 0 {
-            return Step { upper: keep(block, upper, done), done, stopped: false };
+            return Step { upper: keep(block, upper, done), done, found: Found::Fitting };
         }
-        let flips = flips(block, bytes, candidates);
+        let flips = flips(block, candidates);
         let upper = _mm256_xor_si256(upper, flips.last);
         let upper = _mm256_xor_si256(upper, earlier::<1>(and(flips.before, splat(0x3F))));
         let upper = _mm256_xor_si256(upper, earlier::<2>(flips.first));
         // The flags are where a character ends; it begins at the lead before.
         let stops = mask(flips.before) & (u32::MAX >> (BLOCK - done));
         if stops == 0 {
-            return Step { upper: keep(block, upper, done), done, stopped: false };
+            return Step { upper: keep(block, upper, done), done, found: Found::Fitting };
         }
         let done = highest(leads & (stops ^ (stops - 1)));
-        Step { upper: keep(block, upper, done), done, stopped: true }
+        Step { upper: keep(block, upper, done), done, found: Found::Misfit }
     }
 
     /// The number of the highest bit that is set; 0 if none is.
@@ -149,10 +157,12 @@ mod avx2 {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn flips(block: __m256i, bytes: &[u8], mut candidates: u32) -> Flips {
+    fn flips(block: __m256i, mut candidates: u32) -> Flips {
         let zero = _mm256_setzero_si256();
         let mut flips = Flips { last: zero, before: zero, first: zero };
         let quarters = quarters(block);
+        let mut bytes = [0; BLOCK];
+        store(&mut bytes, block);
         let ahead = [later::<15>(block), later::<14>(block), later::<13>(block)];
         while candidates != 0 {
             let lead = candidates.trailing_zeros();
