@@ -88,9 +88,10 @@ mod avx2 {
     #[target_feature(enable = "avx2")]
     fn blocks(text: &mut [u8]) -> (usize, bool) {
         let mut at = 0;
+        let mut known = Known::new();
         let mut next = text.first_chunk().map(|bytes| load(bytes));
         while let Some(block) = next {
-            let step = step(block);
+            let step = step(block, &mut known);
             // The next block may begin inside this one. Read before writing: reading what is about
             // to be written would make each block wait for the one before.
             let rest = text.get(at + step.done..).and_then(<[u8]>::first_chunk);
@@ -118,7 +119,7 @@ mod avx2 {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn step(block: __m256i) -> Step {
+    fn step(block: __m256i, known: &mut Known) -> Step {
         let upper = _mm256_xor_si256(block, ascii_flips(block));
         let high = mask(block);
         if high == 0 {
@@ -131,7 +132,7 @@ mod avx2 {
         if candidates == 0 {
             return Step { upper: keep(block, upper, done), done, found: Found::Fitting };
         }
-        let flips = flips(block, candidates);
+        let flips = flips(block, candidates, known);
         let upper = _mm256_xor_si256(upper, flips.last);
         let upper = _mm256_xor_si256(upper, earlier::<1>(and(flips.before, splat(0x3F))));
         let upper = _mm256_xor_si256(upper, earlier::<2>(flips.first));
@@ -149,42 +150,83 @@ mod avx2 {
         bits.checked_ilog2().unwrap_or(0) as usize
     }
 
+    /// The rows met lately. A text keeps to a few; trying those first spares each block the wait
+    /// for finding out which they are.
+    struct Known {
+        rows: [Option<&'static Row>; 4],
+        /// Which place the next row takes.
+        next: usize,
+    }
+
+    impl Known {
+        fn new() -> Known {
+            Known { rows: [None; 4], next: 0 }
+        }
+
+        #[cold]
+        fn add(&mut self, row: &'static Row) {
+            if let Some(place) = self.rows.get_mut(self.next % 4) {
+                *place = Some(row);
+            }
+            self.next += 1;
+        }
+    }
+
+    /// What flips in a block.
     struct Flips {
+        /// In last bytes, there.
         last: __m256i,
+        /// In the bytes before them, with the flags of [`Row::before`], one byte too late.
         before: __m256i,
+        /// In first bytes of three, two bytes too late.
         first: __m256i,
     }
 
+    /// Looks up what flips in `block`, whose `candidates` (as bits) may be leads of rows.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn flips(block: __m256i, mut candidates: u32) -> Flips {
+    fn flips(block: __m256i, mut candidates: u32, known: &mut Known) -> Flips {
         let zero = _mm256_setzero_si256();
         let mut flips = Flips { last: zero, before: zero, first: zero };
         let quarters = quarters(block);
+        let ahead = [later::<15>(block), later::<14>(block), later::<13>(block)];
+        for row in known.rows.iter().map_while(|row| *row) {
+            candidates &= !add_row(&mut flips, row, &quarters, &ahead);
+        }
+        if candidates == 0 {
+            return flips;
+        }
         let mut bytes = [0; BLOCK];
         store(&mut bytes, block);
-        let ahead = [later::<15>(block), later::<14>(block), later::<13>(block)];
         while candidates != 0 {
-            let lead = candidates.trailing_zeros();
+            let lead = candidates.trailing_zeros() as usize;
             candidates &= candidates - 1;
-            let Some(row) = bytes.get(lead as usize..).and_then(Row::of) else { continue };
-            let mut of_row = _mm256_cmpeq_epi8(ahead[0], splat(row.prefix[0]));
-            if row.width > 2 {
-                of_row = and(of_row, _mm256_cmpeq_epi8(ahead[1], splat(row.prefix[1])));
-            }
-            if row.width > 3 {
-                of_row = and(of_row, _mm256_cmpeq_epi8(ahead[2], splat(row.prefix[2])));
-            }
-            candidates &= !(mask(of_row) >> (row.width - 1));
-            let before = and(of_row, lookup(&row.before, &quarters));
-            flips.last = or(flips.last, and(of_row, lookup(&row.last, &quarters)));
-            flips.before = or(flips.before, before);
-            if row.first != 0 {
-                let too = _mm256_cmpeq_epi8(and(before, splat(FIRST_TOO)), splat(FIRST_TOO));
-                flips.first = or(flips.first, and(too, splat(row.first)));
-            }
+            let Some(row) = bytes.get(lead..).and_then(Row::of) else { continue };
+            candidates &= !add_row(&mut flips, row, &quarters, &ahead);
+            known.add(row);
         }
         flips
+    }
+
+    /// Adds the flips of all characters of one row; returns where those begin, as bits.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn add_row(flips: &mut Flips, row: &Row, quarters: &[__m256i; 4], ahead: &[__m256i; 3]) -> u32 {
+        let mut of_row = _mm256_cmpeq_epi8(ahead[0], splat(row.prefix[0]));
+        if row.width > 2 {
+            of_row = and(of_row, _mm256_cmpeq_epi8(ahead[1], splat(row.prefix[1])));
+        }
+        if row.width > 3 {
+            of_row = and(of_row, _mm256_cmpeq_epi8(ahead[2], splat(row.prefix[2])));
+        }
+        let before = and(of_row, lookup(&row.before, quarters));
+        flips.last = or(flips.last, and(of_row, lookup(&row.last, quarters)));
+        flips.before = or(flips.before, before);
+        if row.first != 0 {
+            let too = _mm256_cmpeq_epi8(and(before, splat(FIRST_TOO)), splat(FIRST_TOO));
+            flips.first = or(flips.first, and(too, splat(row.first)));
+        }
+        mask(of_row) >> (row.width - 1)
     }
 
     #[inline]
