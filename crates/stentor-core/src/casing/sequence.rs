@@ -34,8 +34,12 @@ fn is_continuation(byte: u8) -> bool {
 
 /// Reads the character that `text` begins with, if that is one; and its length in bytes.
 pub(super) fn character(text: &[u8]) -> Option<(char, usize)> {
-    let start = text.get(..4).unwrap_or(text);
-    let valid = start.utf8_chunks().next()?.valid();
-    let c = valid.chars().next()?;
-    Some((c, c.len_utf8()))
+    let width = match *text.first()? {
+        ..0x80 => 1,
+        ..0xE0 => 2,
+        ..0xF0 => 3,
+        _ => 4,
+    };
+    let c = str::from_utf8(text.get(..width)?).ok()?.chars().next()?;
+    Some((c, width))
 }

@@ -28,6 +28,8 @@ mod avx2 {
 
     /// Bytes in a block.
     const BLOCK: usize = 32;
+    /// How many rows are remembered: Vietnamese has characters of five, other languages of fewer.
+    const KNOWN: usize = 6;
 
     /// A block's upper case, as far as it is `done`; the rest is as it was.
     struct Step {
@@ -153,19 +155,19 @@ mod avx2 {
     /// The rows met lately. A text keeps to a few; trying those first spares each block the wait
     /// for finding out which they are.
     struct Known {
-        rows: [Option<&'static Row>; 4],
+        rows: [Option<&'static Row>; KNOWN],
         /// Which place the next row takes.
         next: usize,
     }
 
     impl Known {
         fn new() -> Known {
-            Known { rows: [None; 4], next: 0 }
+            Known { rows: [None; KNOWN], next: 0 }
         }
 
         #[cold]
         fn add(&mut self, row: &'static Row) {
-            if let Some(place) = self.rows.get_mut(self.next % 4) {
+            if let Some(place) = self.rows.get_mut(self.next % KNOWN) {
                 *place = Some(row);
             }
             self.next += 1;
