@@ -22,6 +22,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("Latin, accents", "À l'été dernier, le garçon a mangé une crème brûlée près de la forêt. "),
     ("Latin, Czech", "Příliš žluťoučký kůň běžel přes řeku, když večer přišel déšť. "),
     ("Latin, German", "Über die Straße läuft ein größerer Hund, während es draußen schön ist. "),
+    ("Latin, Turkish", "Akşam yaşlı balıkçı evine döndü ve uzun süre sakin ırmağı seyretti. "),
     ("Latin, Vietnamese", "Buổi sáng mùa hạ, những người bạn cũ ngồi uống cà phê bên đường. "),
     ("Russian", "Вечером старый рыбак вернулся домой и долго смотрел на тихую реку. "),
     ("Greek, accents", "Το πρωί ο γέρος ψαράς γύρισε στο λιμάνι και κοίταξε ήσυχα τη θάλασσα. "),
@@ -68,7 +69,7 @@ fn blocks() -> Vec<(&'static str, Vec<u8>)> {
     };
     let mut blocks: Vec<_> = SAMPLES.iter().map(|(name, text)| (*name, filled(text))).collect();
     let ascii = blocks.first().map(|(_, block)| block.clone()).unwrap_or_default();
-    for (name, rare) in [("one é per KiB", "é"), ("one ß per KiB", "ß")] {
+    for (name, rare) in [("one é per KiB", "é"), ("one ı per KiB", "ı")] {
         let mut block = ascii.clone();
         for kib in block.chunks_exact_mut(1024) {
             if let Some(place) = kib.get_mut(500..502) {

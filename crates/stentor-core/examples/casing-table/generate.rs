@@ -1,8 +1,6 @@
 //! Writes the casing table as Rust text. Shared by the command that prints it and by the test
 //! that it is current.
 
-use std::fmt::Write;
-
 /// How many characters share all bytes but the last: the 64 values of a continuation byte.
 const ROW_LEN: u32 = 64;
 /// Scalars below this may have an upper case (the highest in Unicode 17 is U+1E943).
@@ -28,7 +26,7 @@ pub(crate) fn table() -> String {
         match row(page) {
             Some(row) => {
                 rows.push(row);
-                pages.push(u8::try_from(rows.len()).expect("fewer than 256 rows have case"));
+                pages.push(rows.len());
             }
             None => pages.push(0),
         }
@@ -60,14 +58,19 @@ fn row(page: u32) -> Option<Row> {
 /// The bits that change in the last byte, and in the one before it.
 fn change(from: &[u8], to: &[u8], first: &mut u8) -> (u8, u8) {
     let flips: Vec<u8> = from.iter().zip(to).map(|(from, to)| from ^ to).collect();
-    let same_len = from.len() == to.len();
-    match flips[..] {
-        [before, last] if same_len && before < FIRST_TOO => (last, before),
-        [0, before, last] | [0, 0, before, last] if same_len => (last, before),
-        [flip, before, last] if same_len && to[0] >= 0xE0 && (*first == 0 || *first == flip) => {
+    let mut first_too = |flip: u8| {
+        let agreed = *first == 0 || *first == flip;
+        if agreed {
             *first = flip;
-            (last, before | FIRST_TOO)
         }
+        agreed
+    };
+    match flips[..] {
+        _ if from.len() != to.len() => (0, STOP),
+        [before, last] if before < FIRST_TOO => (last, before),
+        [flip, last] if first_too(flip) => (last, FIRST_TOO),
+        [0, before, last] | [0, 0, before, last] => (last, before),
+        [flip, before, last] if before < FIRST_TOO && first_too(flip) => (last, before | FIRST_TOO),
         _ => (0, STOP),
     }
 }
@@ -80,7 +83,7 @@ fn upper(c: char) -> Vec<u8> {
     c.to_uppercase().to_string().into_bytes()
 }
 
-fn render(pages: &[u8], rows: &[Row]) -> String {
+fn render(pages: &[usize], rows: &[Row]) -> String {
     let (major, minor, update) = char::UNICODE_VERSION;
     let mut text = format!(
         "//! Which characters have an upper case, and which bits it flips: see `row.rs`.\n\
@@ -89,29 +92,27 @@ fn render(pages: &[u8], rows: &[Row]) -> String {
          /// The version of Unicode whose upper case this is.\n\
          pub const UNICODE_VERSION: &str = \"{major}.{minor}.{update}\";\n\n"
     );
-    let mut put = |line: std::fmt::Arguments<'_>| {
-        text.write_fmt(line).expect("a String takes every text");
-    };
-    put(format_args!(
+    let mut put = |line: String| text.push_str(&line);
+    put(format!(
         "/// For each 64 scalars the number of their row in `ROWS`, from 1; 0: no case.\n"
     ));
-    put(format_args!("#[rustfmt::skip]\npub(super) static PAGES: [u8; {}] = [\n", pages.len()));
+    put(format!("#[rustfmt::skip]\npub(super) static PAGES: [u8; {}] = [\n", pages.len()));
     for line in pages.chunks(32) {
-        put(format_args!("    {},\n", numbers(line)));
+        put(format!("    {},\n", numbers(line)));
     }
-    put(format_args!("];\n\n/// The rows, by scalar.\n"));
-    put(format_args!("#[rustfmt::skip]\npub(super) static ROWS: [Row; {}] = [\n", rows.len()));
+    put(format!("];\n\n/// The rows, by scalar.\n"));
+    put(format!("#[rustfmt::skip]\npub(super) static ROWS: [Row; {}] = [\n", rows.len()));
     for row in rows {
-        put(format_args!("    // U+{:04X}\n", row.page * ROW_LEN));
+        put(format!("    // U+{:04X}\n", row.page * ROW_LEN));
         // From the byte before the last backwards, as `Row::prefix` tells.
         let mut prefix: Vec<u8> = row.prefix.iter().rev().copied().collect();
         prefix.resize(3, 0);
         let (width, prefix) = (row.prefix.len() + 1, numbers(&prefix));
-        put(format_args!("    Row {{ width: {width}, prefix: [{prefix}], first: {},\n", row.first));
-        put(format_args!("        last: [{}\n", quarters(&row.last)));
-        put(format_args!("        before: [{} }},\n", quarters(&row.before)));
+        put(format!("    Row {{ width: {width}, prefix: [{prefix}], first: {},\n", row.first));
+        put(format!("        last: [{}\n", quarters(&row.last)));
+        put(format!("        before: [{} }},\n", quarters(&row.before)));
     }
-    put(format_args!("];\n"));
+    put(format!("];\n"));
     text
 }
 
@@ -119,10 +120,10 @@ fn render(pages: &[u8], rows: &[Row]) -> String {
 fn quarters(column: &[u8]) -> String {
     let mut lines: Vec<String> = Vec::new();
     for quarter in column.chunks(16) {
-        let alike = quarter.iter().all(|byte| *byte == quarter[0]);
-        let quarter = match alike {
-            true => format!("[{}; 16]", quarter[0]),
-            false => format!("[{}]", numbers(quarter)),
+        let alike = quarter.windows(2).all(|pair| pair.first() == pair.last());
+        let quarter = match quarter.first() {
+            Some(value) if alike => format!("[{value}; 16]"),
+            _ => format!("[{}]", numbers(quarter)),
         };
         match lines.last_mut() {
             Some(line) if line.len() + quarter.len() < 75 => *line = format!("{line}, {quarter}"),
@@ -132,6 +133,6 @@ fn quarters(column: &[u8]) -> String {
     lines.join(",\n            ") + "],"
 }
 
-fn numbers(bytes: &[u8]) -> String {
-    bytes.iter().map(u8::to_string).collect::<Vec<_>>().join(", ")
+fn numbers<N: ToString>(numbers: &[N]) -> String {
+    numbers.iter().map(N::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -7,8 +7,8 @@
 
 use super::table::{PAGES, ROWS};
 
-/// In [`Row::before`]: the upper case does not fit the character's place (it has another length,
-/// or other leading bytes): the characters before it are done, this one is left to the caller.
+/// In [`Row::before`]: the upper case does not fit the character's place (mostly because it
+/// has another length): the characters before it are done, this one is left to the caller.
 pub(super) const STOP: u8 = 0x80;
 /// In [`Row::before`]: [`Row::first`] applies to this character.
 pub(super) const FIRST_TOO: u8 = 0x40;
@@ -21,7 +21,8 @@ pub(super) struct Row {
     /// What all begin with, backwards: the byte before the last comes first. Of the three bytes
     /// `width - 1` count.
     pub(super) prefix: [u8; 3],
-    /// Flips in the first byte of three, in those characters that say [`FIRST_TOO`].
+    /// Flips in the first byte, in those characters that say [`FIRST_TOO`]: such as ß, whose two
+    /// bytes become "SS". Only in rows of width 2 and 3.
     pub(super) first: u8,
     /// Flips in the last byte, by its lower six bits: four quarters of 16.
     pub(super) last: [[u8; 16]; 4],
@@ -101,19 +102,19 @@ fn character(text: &mut [u8]) -> Option<usize> {
     if !row.holds(character) {
         return Some(1);
     }
-    let [ahead @ .., before, last] = character else { return Some(1) };
+    let [.., before, last] = character else { return Some(1) };
     let low = usize::from(*last & 0x3F);
     let flip = |column: &[[u8; 16]; 4]| column.as_flattened().get(low).copied().unwrap_or(0);
     let (flip_last, flip_before) = (flip(&row.last), flip(&row.before));
     if flip_before & STOP != 0 {
         return None;
     }
+    *before ^= flip_before & !FIRST_TOO;
+    *last ^= flip_last;
     if flip_before & FIRST_TOO != 0
-        && let [first, ..] = ahead
+        && let [first, ..] = character
     {
         *first ^= row.first;
     }
-    *before ^= flip_before & !FIRST_TOO;
-    *last ^= flip_last;
     Some(usize::from(row.width))
 }

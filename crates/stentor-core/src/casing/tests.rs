@@ -230,10 +230,10 @@ fn ascii_and_same_length_text_is_answered_in_place() {
         (taken, spill.len())
     };
     assert_eq!(place(&"a".repeat(100_000)), (100_000, 0));
-    assert_eq!(place(&"жà".repeat(25_000)), (100_000, 0));
-    assert_eq!(place(&("a".repeat(20_000) + "ß")), (20_000, 0));
+    assert_eq!(place(&"жß".repeat(25_000)), (100_000, 0));
+    assert_eq!(place(&("a".repeat(20_000) + "ı")), (20_000, 0));
     assert_eq!(place(&("a".repeat(10_000) + "ΐ")), (10_002, 10_006));
-    assert_eq!(place(&"ß".repeat(50_000)), (32 * 1024, 32 * 1024));
+    assert_eq!(place(&"ı".repeat(50_000)), (32 * 1024, 16 * 1024));
     assert!(size_of::<Upper>() <= 8);
 }
 

@@ -137,7 +137,7 @@ mod avx2 {
         let flips = flips(block, candidates, known);
         let upper = _mm256_xor_si256(upper, flips.last);
         let upper = _mm256_xor_si256(upper, earlier::<1>(and(flips.before, splat(0x3F))));
-        let upper = _mm256_xor_si256(upper, earlier::<2>(flips.first));
+        let upper = _mm256_xor_si256(upper, flips.first);
         // The flags are where a character ends; it begins at the lead before.
         let stops = mask(flips.before) & (u32::MAX >> (BLOCK - done));
         if stops == 0 {
@@ -180,7 +180,7 @@ mod avx2 {
         last: __m256i,
         /// In the bytes before them, with the flags of [`Row::before`], one byte too late.
         before: __m256i,
-        /// In first bytes of three, two bytes too late.
+        /// In first bytes, there.
         first: __m256i,
     }
 
@@ -226,7 +226,8 @@ mod avx2 {
         flips.before = or(flips.before, before);
         if row.first != 0 {
             let too = _mm256_cmpeq_epi8(and(before, splat(FIRST_TOO)), splat(FIRST_TOO));
-            flips.first = or(flips.first, and(too, splat(row.first)));
+            let first = if row.width == 2 { earlier::<1>(too) } else { earlier::<2>(too) };
+            flips.first = or(flips.first, and(first, splat(row.first)));
         }
         mask(of_row) >> (row.width - 1)
     }
