@@ -103,7 +103,7 @@ impl Guard {
     /// Says whether a datagram may be answered; `told` and `answer` are the [`fingerprint`]s of
     /// its payload and of the answer.
     pub fn handle(&mut self, now: Moment, source: SocketAddr, told: u64, answer: u64) -> bool {
-        let address = mix(address_key(source.ip()) ^ self.secret);
+        let address = mix(source_key(source.ip()) ^ self.secret);
         let pair = mix(address ^ u64::from(source.port()));
         let (flow, flow_shared) = self.flows.entry(now, pair);
         let repeated = flow.note(now, tag(told), tag(answer));
@@ -265,10 +265,12 @@ fn tag(fingerprint: u64) -> u32 {
     u32::try_from(fingerprint >> 32).unwrap_or(u32::MAX).max(1)
 }
 
-/// What stands for a source: an IPv4 address whole, of an IPv6 address the /64.
+/// What stands for a source wherever sources are told apart: an IPv4 address whole, of an IPv6
+/// address the /64, since a host chooses the rest of it freely (RFC 8981).
 ///
-/// IPv4 takes its place in ff00::/8: those are groups, and nothing comes from a group.
-fn address_key(address: IpAddr) -> u64 {
+/// IPv4 takes its place in ff00::/8: those are groups, and nothing comes from a group (RFC 4291,
+/// section 2.7).
+pub fn source_key(address: IpAddr) -> u64 {
     match address.to_canonical() {
         IpAddr::V4(v4) => 0xff00_0000_0000_0000 | u64::from(v4.to_bits()),
         IpAddr::V6(v6) => u64::try_from(v6.to_bits() >> 64).unwrap_or_default(),
