@@ -5,3 +5,7 @@
 pub mod datagrams;
 pub mod listener;
 pub mod option;
+pub mod poll;
+pub mod queues;
+#[cfg(target_os = "linux")]
+pub mod tcp_info;
