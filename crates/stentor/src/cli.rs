@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::complaint::{Complaint, Exit};
 use crate::report::console;
-use crate::verbs::{fetch, generate, learn, send, serve};
+use crate::verbs::{both, fetch, generate, learn, send, serve};
 
 /// Which letters have capitals depends on the version of Unicode.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (Unicode 17.0.0)");
@@ -71,7 +71,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn act(cli: Cli) -> Result<Exit, Complaint> {
     match cli.verb {
-        None => Ok(Exit::Good),
+        None => both::run(),
         Some(Verb::Serve(args)) => serve::run(args),
         Some(Verb::Send(args)) => send::run(args),
         Some(Verb::Fetch(args)) => fetch::run(args),
