@@ -250,10 +250,16 @@ fn certificate(error: &CertificateError) -> String {
             match presented.as_slice() {
                 [] => words.push_str(": it names nobody"),
                 names => {
+                    // Each comes as DnsName("example.org").
+                    let bare = |name: &String| name.split('"').nth(1).unwrap_or(name).to_owned();
+                    let names: Vec<String> = names.iter().map(bare).collect();
                     let _ = write!(words, ": it names {}", names.join(", "));
                 }
             }
             words
+        }
+        CertificateError::BadSignature => {
+            "the certificate was not signed by the issuer it names".to_owned()
         }
         CertificateError::Revoked => "the certificate was revoked".to_owned(),
         other => Error::InvalidCertificate(other.clone()).to_string(),
