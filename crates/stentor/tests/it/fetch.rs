@@ -8,6 +8,8 @@ use std::net::{Ipv6Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
+use stentor::verbs::fetch::{Piece, Plan};
+use stentor_core::timeline::What;
 
 use server::{Folder, Ran, Server, await_close, command, fetch};
 
@@ -466,6 +468,41 @@ fn the_conversation_is_drawn() {
         assert!(drawn.contains(words), "{words}: {drawn}");
     }
     assert!(drawn.contains("* 44 bytes received = 1 recv\n"), "{drawn}");
+}
+
+#[test]
+fn the_engine_gives_an_account_of_every_read() {
+    let (go, wait) = std::sync::mpsc::channel();
+    let pieces = ["HTTP/1.0 200 OK\r\n\r\none ", "two ", "three"];
+    let server = Server::of_requests(move |_, stream| {
+        for piece in pieces {
+            stream.write_all(piece.as_bytes()).unwrap();
+            // The next piece leaves when this one has been read: none can be joined to another.
+            wait.recv_timeout(server::LIMIT).unwrap();
+        }
+    });
+    let plan = Plan::new(&server.url("/")).unwrap();
+    let mut body = Vec::new();
+    let report = stentor::verbs::fetch::fetch(&plan, None, &mut |piece| {
+        let Piece::Bytes(bytes) = piece else { panic!("nothing redirects here") };
+        body.extend_from_slice(bytes);
+        go.send(()).unwrap();
+        Ok(())
+    });
+    assert!(report.trouble.is_none(), "{:?}", report.trouble);
+    assert_eq!(body, b"one two three");
+    let hop = &report.hops[0];
+    let sizes: Vec<usize> = hop.reads.kept.iter().map(|read| read.bytes).collect();
+    assert_eq!(sizes, pieces.map(str::len));
+    let [resolve, connect, tls, first_byte, body] = hop.phases.named().map(|(_, phase)| phase);
+    assert_eq!((resolve, tls), (None, None));
+    let moments = [connect, first_byte, body].map(Option::unwrap);
+    assert!(moments.is_sorted_by(|one, next| one.ended <= next.began), "{moments:?}");
+    assert!(report.began <= moments[0].began && moments[2].ended <= report.ended);
+    assert!(hop.closed.is_some());
+    let fin = What::Signal("FIN".to_owned());
+    assert!(hop.conversation.events.iter().any(|event| event.what == fin));
+    assert_eq!(hop.conversation.verdicts[1], "32 bytes received = 3 recv");
 }
 
 /// Sends bytes until the client is gone.

@@ -259,7 +259,11 @@ impl Exchange<'_> {
     ) -> Result<(), Complaint> {
         let bytes = self.inbox.borrow().head().to_vec();
         let plan = self.leg.plan;
-        let head = head(&reply, bytes);
+        let mut head = head(&reply, bytes);
+        // These have no body, whatever length they name (RFC 9112, section 6.3).
+        if plan.show == Show::Head || matches!(head.status, 204 | 304) {
+            head.announced_bytes = None;
+        }
         let seen = excerpt(head.bytes.split(|byte| *byte == b'\n').next().unwrap_or_default());
         if hop.tls.is_some() {
             self.wire.borrow_mut().note(Lane::Client, format!("inside: {seen}"));

@@ -72,7 +72,10 @@ fn detail(hop: &Hop, phase: &str) -> String {
         },
         "first byte" => format!("{} bytes sent{with_tls}", hop.writes.bytes),
         "body" => {
-            let mut words = format!("{} of body", hop.progress());
+            let mut words = match (&hop.redirect, hop.body_bytes) {
+                (Some(_), 0) => "not waited for".to_owned(),
+                (Some(_) | None, _) => format!("{} of body", hop.progress()),
+            };
             let framing = hop.head.as_ref().map(|head| (head.chunked, head.announced_bytes));
             if let Some((true, _)) = framing {
                 words.push_str(", in chunks");
