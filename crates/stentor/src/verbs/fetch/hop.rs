@@ -264,8 +264,9 @@ impl Exchange<'_> {
         if plan.show == Show::Head || matches!(head.status, 204 | 304) {
             head.announced_bytes = None;
         }
-        let seen = excerpt(head.bytes.split(|byte| *byte == b'\n').next().unwrap_or_default());
         if hop.tls.is_some() {
+            let line = head.bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let seen = excerpt(line.trim_ascii_end());
             self.wire.borrow_mut().note(Lane::Client, format!("inside: {seen}"));
         }
         if plan.show == Show::Head {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, CertifiedKey, DnType, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedKey, DnType, IsCa, KeyPair};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -122,6 +122,10 @@ fn a_certificate_that_fails_a_check_is_refused_with_the_check() {
     check(&other, &other, "the certificate is not for localhost: it names other.example");
     let old = expired("localhost");
     check(&old, &old, "the certificate expired ");
+    let mut params = params("localhost");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = sign(params);
+    check(&authority, &authority, "the certificate is an authority's own");
 }
 
 #[test]
