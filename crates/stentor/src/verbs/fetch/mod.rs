@@ -58,7 +58,8 @@ pub fn run(args: Args) -> Result<Exit, Complaint> {
             Ok(())
         }
     });
-    let trouble = report.trouble.take();
+    let written = output.finish(Some(&interrupts));
+    let trouble = report.trouble.take().or(written.err());
     if trouble.as_ref().is_some_and(|complaint| complaint.what.is_empty()) {
         // The reader of the body has gone; nobody waits for an account of it either.
         return trouble.map_or(Ok(Exit::Good), Err);
