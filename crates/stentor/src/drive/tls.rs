@@ -342,10 +342,13 @@ mod tests {
         assert_eq!(Records::default().feed(&stream), "TLS handshake, change_cipher_spec, data");
         let mut records = Records::default();
         let cut: Vec<String> = stream.chunks(6).map(|piece| records.feed(piece)).collect();
-        assert_eq!(
-            cut,
-            ["TLS handshake", "TLS handshake, change_cipher_spec", "TLS data", "TLS data"]
-        );
+        let expected = [
+            "TLS handshake",
+            "TLS handshake, change_cipher_spec",
+            "TLS change_cipher_spec, data",
+            "TLS data",
+        ];
+        assert_eq!(cut, expected);
     }
 
     #[test]
