@@ -172,6 +172,20 @@ fn redirects_are_followed_and_each_is_said() {
 }
 
 #[test]
+fn raw_shows_the_redirect_whole() {
+    let skipped = "s".repeat(30_000);
+    let first =
+        format!("HTTP/1.1 302 Found\r\nLocation: /2\r\nContent-Length: 30000\r\n\r\n{skipped}");
+    let last = ok(4, "last");
+    let replies = [first.clone(), last.clone()];
+    let server = Server::of_requests(move |request, stream| {
+        let reply = &replies[usize::from(request.starts_with("GET /2 "))];
+        stream.write_all(reply.as_bytes()).unwrap();
+    });
+    assert_eq!(fetch(&["--raw", &server.url("/1")]).text(), first + &last);
+}
+
+#[test]
 fn redirects_end_somewhere() {
     let server = redirecting(100);
     let check = |args: &[&str], path: &str, code: i32, out: &str, err: &str| {
