@@ -13,6 +13,7 @@
 )]
 
 mod both;
+mod fetch;
 mod help;
 mod lecture;
 mod program;

@@ -3,6 +3,7 @@
 //! Here is what all share; the mirror of each verb's result is in a file of its own. Keys are
 //! only added within a version; units stand in their names.
 
+pub mod fetch;
 pub mod send;
 pub mod serve;
 
