@@ -2,6 +2,18 @@
 //!
 //! Every verb that shows a conversation (send, fetch, learn) fills the same [`Conversation`];
 //! drawing it is left to the report of `stentor`, reading clocks and sockets to the drivers.
+//!
+//! `trace` sees more, and fills a [`record::Record`]: from it alone follow the sockets, the cause
+//! of every packet and the [`ladder::Ladder`] that is drawn.
+
+pub mod call;
+pub mod cause;
+pub mod header;
+pub mod ladder;
+pub mod record;
+pub mod sockets;
+pub mod stream;
+pub mod verdict;
 
 use crate::moment::Moment;
 
