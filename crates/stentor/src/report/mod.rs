@@ -1,3 +1,4 @@
 //! Reports: what was witnessed, as bytes; and the only place that writes to the terminal.
 
 pub mod console;
+pub mod ladder;

@@ -9,9 +9,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use stentor_core::timeline::excerpt;
+use stentor_core::timeline::{What, excerpt};
 use stentor_os::failure::{Failure, errno_name};
-use stentor_os::net::readiness::{self, Interest, Readiness};
+use stentor_os::net::poll;
 use stentor_os::net::whole::{self, Datagram};
 
 use super::stage::{Stage, now};
@@ -35,6 +35,15 @@ impl Transport {
             Transport::Udp => "udp",
         }
     }
+}
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interest {
+    /// POLLIN.
+    Read,
+    /// POLLOUT.
+    Write,
 }
 
 /// A socket and who holds it.
@@ -127,8 +136,16 @@ impl Stage<'_> {
         Ok(door)
     }
 
+    /// What TCP sends for a call of this end, for the picture.
+    fn witness_signal(&mut self, door: &Door, signal: &str) {
+        if door.transport == Transport::Tcp {
+            self.witness_event(door.who, What::Signal(signal.to_owned()));
+        }
+    }
+
     /// connect(2).
     pub(super) fn connect(&mut self, door: &Door, address: SocketAddr) -> Result<(), Failure> {
+        self.witness_signal(door, "SYN");
         let connected = door.socket.connect(&SockAddr::from(address));
         let given = format!("{}, {address}", door.number());
         self.call(door.who, "connect", given, door.about(address), connected, zero)
@@ -238,6 +255,7 @@ impl Stage<'_> {
 
     /// shutdown(2) of the sending half: our FIN.
     pub(super) fn shut_down(&mut self, door: &Door) -> Result<(), Failure> {
+        self.witness_signal(door, "FIN");
         let shut = door.socket.shutdown(Shutdown::Write);
         let given = format!("{}, SHUT_WR", door.number());
         self.call(door.who, "shutdown", given, door.end(), shut, zero)
@@ -246,6 +264,9 @@ impl Stage<'_> {
     /// close(2).
     pub(super) fn close(&mut self, door: Door) -> Result<(), Failure> {
         let (number, about, who) = (door.number().to_string(), door.end(), door.who);
+        if door.peer().is_some() {
+            self.witness_signal(&door, "FIN");
+        }
         drop(door);
         self.call(who, "close", number, about, Ok(()), zero)
     }
@@ -264,21 +285,34 @@ impl Stage<'_> {
         self.call(door.who, "setsockopt", given, door.end(), set, zero)
     }
 
-    /// poll(2) on one socket for at most `limit`.
+    /// poll(2) on one socket for at most `limit`: whether it became ready (or broke).
     pub(super) fn poll(
         &mut self,
         door: &Door,
         interest: Interest,
         limit: Duration,
-    ) -> Result<Readiness, Failure> {
-        let ready = readiness::wait(door, interest, limit);
+    ) -> Result<bool, Failure> {
+        let ready = ready(door, interest, limit);
         let wanted = match interest {
             Interest::Read => "POLLIN",
             Interest::Write => "POLLOUT",
         };
         let given = format!("{}, {wanted}, {} ms", door.number(), limit.as_millis());
-        self.call(door.who, "poll", given, door.end(), ready, |ready| poll_outcome(*ready))
+        let outcome = |ready: &bool| match ready {
+            true => format!("1, {wanted}"),
+            false => "0, time ran out".to_owned(),
+        };
+        self.call(door.who, "poll", given, door.end(), ready, outcome)
     }
+}
+
+/// Waits at most `limit` until `door` is ready, without showing it.
+pub(super) fn ready(door: &Door, interest: Interest, limit: Duration) -> io::Result<bool> {
+    let (read, write) = (interest == Interest::Read, interest == Interest::Write);
+    let mut watch = [poll::Watch::new(door.as_fd(), read, write)];
+    poll::wait(&mut watch, Some(limit))?;
+    let [watch] = watch;
+    Ok(watch.readable || watch.writable)
 }
 
 /// Whether `result` is a refusal with this errno.
@@ -311,15 +345,4 @@ fn zero((): &()) -> String {
 /// The beginning of some bytes in quotation marks, as strace shows them.
 pub(super) fn quoted(bytes: &[u8]) -> String {
     format!("\"{}\"", excerpt(bytes))
-}
-
-fn poll_outcome(ready: Readiness) -> String {
-    let said = [
-        (ready.readable, "POLLIN"),
-        (ready.writable, "POLLOUT"),
-        (ready.error, "POLLERR"),
-        (ready.hung_up, "POLLHUP"),
-    ];
-    let said: Vec<_> = said.iter().filter_map(|(set, name)| set.then_some(*name)).collect();
-    if said.is_empty() { "0, time ran out".to_owned() } else { format!("1, {}", said.join(" ")) }
 }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use stentor_os::net::readiness::Interest;
-
-use super::calls::{Door, PATIENCE, ending, refused_with};
+use super::calls::{Door, Interest, PATIENCE, ending, ready, refused_with};
 use super::stage::{Stage, Stop};
 
 /// More than any kernel buffers between two sockets by default, so that a sender that never met
@@ -14,7 +12,7 @@ const MOST_BYTES: usize = 64 << 20;
 pub(super) fn play(stage: &mut Stage<'_>) -> Result<(), Stop> {
     let (server, client, far) = empty(stage)?;
     let sent = full(stage, &client)?;
-    ready(stage, &client, &far, sent)?;
+    await_room(stage, &client, &far, sent)?;
     for door in [client, far, server] {
         stage.close(door)?;
     }
@@ -76,13 +74,13 @@ fn full(stage: &mut Stage<'_>, client: &Door) -> Result<usize, Stop> {
     let room = stage.poll(client, Interest::Write, Duration::ZERO)?;
     stage.claim(
         "A full buffer says EWOULDBLOCK as well: the error is not only for reading.",
-        refused_with(&end, "EAGAIN") && sent > 0 && !room.writable,
+        refused_with(&end, "EAGAIN") && sent > 0 && !room,
         format!("send: {}, poll: not writable", ending(&end)),
     )?;
     Ok(sent)
 }
 
-fn ready(stage: &mut Stage<'_>, client: &Door, far: &Door, sent: usize) -> Result<(), Stop> {
+fn await_room(stage: &mut Stage<'_>, client: &Door, far: &Door, sent: usize) -> Result<(), Stop> {
     stage.step(
         "The other end reads; the client waits with poll until it may send again.",
         "Asking again and again would burn the processor. poll sleeps until the kernel has news.",
@@ -95,9 +93,7 @@ fn ready(stage: &mut Stage<'_>, client: &Door, far: &Door, sent: usize) -> Resul
             Ok(0) => break,
             Ok(count) => read += count,
             // The rest is still on its way from the client's buffer.
-            Err(_)
-                if stentor_os::net::readiness::wait(far, Interest::Read, PATIENCE)
-                    .is_ok_and(|ready| ready.readable) => {}
+            Err(_) if ready(far, Interest::Read, PATIENCE).is_ok_and(|ready| ready) => {}
             Err(_) => break,
         }
     }
@@ -107,7 +103,7 @@ fn ready(stage: &mut Stage<'_>, client: &Door, far: &Door, sent: usize) -> Resul
     let again = stage.send(client, b"more");
     stage.claim(
         "poll says when it is worth trying: then send succeeds.",
-        before.readable && after.writable && again.is_ok(),
+        before && after && again.is_ok(),
         format!("poll: writable, send: {}", ending(&again)),
     )
 }

@@ -6,6 +6,7 @@ use stentor_core::timeline::Conversation;
 
 use super::stage::{Call, Claim, Fact};
 use super::text::Text;
+use crate::report::ladder;
 
 /// The width for which lines are made, in columns.
 const WIDTH: usize = 80;
@@ -122,8 +123,13 @@ impl<'a> Page<'a> {
     }
 
     pub(super) fn conversation(&mut self, conversation: &Conversation) -> io::Result<()> {
-        let _ = conversation;
-        Ok(())
+        let drawn = ladder::text(conversation, WIDTH - 1);
+        let mut shown = "\n".to_owned();
+        for line in drawn.lines() {
+            shown.push_str(&format!(" {line}\n"));
+        }
+        shown.push('\n');
+        self.write(&shown)
     }
 
     pub(super) fn closing(&mut self, text: &Text) -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::io;
 
 use stentor_core::moment::Moment;
-use stentor_core::timeline::{Conversation, Lane};
+use stentor_core::timeline::{Conversation, Lane, What};
 use stentor_os::clock;
 use stentor_os::failure::{Failure, describe, errno_name};
 
@@ -146,7 +146,9 @@ impl<'a> Stage<'a> {
             Err(error) => refused(error),
         };
         let call = Call { who: who.into(), name, arguments: arguments.into(), outcome };
-        if let Some(conversation) = &mut self.conversation {
+        // The arrow of its bytes says what a send did.
+        let arrow = name.starts_with("send") && result.is_ok();
+        if let Some(conversation) = self.conversation.as_mut().filter(|_| !arrow) {
             let (arguments, outcome) = (call.arguments.clone(), call.outcome.clone());
             conversation.call(now(), lane(who), name, arguments, outcome);
         }
@@ -179,8 +181,8 @@ impl<'a> Stage<'a> {
     }
 
     /// From here on, what happens is kept for a picture of two ends.
-    pub(super) fn witness(&mut self, client: &str, server: &str) {
-        self.conversation = Some(Conversation::new(client, server));
+    pub(super) fn witness(&mut self) {
+        self.conversation = Some(Conversation::default());
     }
 
     /// Adds bytes that one end gave to the other to the picture.
@@ -190,10 +192,23 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Shows the picture of what was witnessed, with its findings, and ends it.
-    pub(super) fn picture(&mut self, verdicts: &[&str]) -> Result<(), Stop> {
+    /// Adds something else that one end did to the picture.
+    pub(super) fn witness_event(&mut self, who: &str, what: What) {
+        if let Some(conversation) = &mut self.conversation {
+            conversation.witness(now(), lane(who), what);
+        }
+    }
+
+    /// Shows the picture of what was witnessed between two ends, with its findings, and ends it.
+    pub(super) fn picture(
+        &mut self,
+        client: &str,
+        server: &str,
+        verdicts: &[String],
+    ) -> Result<(), Stop> {
         let Some(mut conversation) = self.conversation.take() else { return Ok(()) };
-        conversation.verdicts = verdicts.iter().map(|verdict| (*verdict).to_owned()).collect();
+        (conversation.client, conversation.server) = (client.to_owned(), server.to_owned());
+        conversation.verdicts = verdicts.to_vec();
         Ok(self.page.conversation(&conversation)?)
     }
 

@@ -48,6 +48,7 @@ fn connect(stage: &mut Stage<'_>, server: &Door) -> Result<Door, Stop> {
         before == (None, 0) && client.local().port() == 0,
         "no address, no other end, and the server's queue is empty",
     )?;
+    stage.witness();
     stage.connect(&client, server.local())?;
     let state = state_of(&client)?;
     let after = settled(|| waiting(server), |queue| *queue == 1)?;
@@ -98,10 +99,6 @@ fn sentence(stage: &mut Stage<'_>, client: &Door, conversation: &Door) -> Result
         "The client sends a sentence without a newline; the server answers in CAPITALS.",
         "TCP knows no lines. Whoever waits for a newline that never comes waits for ever.",
     )?;
-    stage.witness(
-        &format!("client {}", client.local()),
-        &format!("server {}", conversation.local()),
-    );
     stage.send(client, SENTENCE)?;
     let heard = stage.recv_all(conversation, SENTENCE.len())?;
     let answer = heard.to_ascii_uppercase();
@@ -119,11 +116,16 @@ fn end(stage: &mut Stage<'_>, server: Door, client: Door, conversation: Door) ->
         "The client closes; the server reads the end.",
         "The end of a stream is an event of its own: recv gives 0 bytes, once all others were read.",
     )?;
+    let ends = (format!("client {}", client.local()), format!("server {}", conversation.local()));
     stage.close(client)?;
     let rest = stage.recv(&conversation, 1024)?;
-    stage.picture(&["the end is a FIN: recv gave 0"])?;
     stage.claim("recv gives 0 bytes at the end of the stream.", rest.is_empty(), rest.len())?;
     stage.close(conversation)?;
+    stage.picture(
+        &ends.0,
+        &ends.1,
+        &["1 connection: SYN begins it, a FIN each ends it".to_owned()],
+    )?;
     stage.close(server)?;
     Ok(())
 }

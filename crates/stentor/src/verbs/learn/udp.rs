@@ -3,9 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use stentor_os::net::readiness::Interest;
-
-use super::calls::{Door, Transport, anywhere};
+use super::calls::{Door, Interest, Transport, anywhere};
 use super::stage::{Stage, Stop};
 
 pub(super) fn play(stage: &mut Stage<'_>) -> Result<(), Stop> {
@@ -35,7 +33,7 @@ fn nobody(stage: &mut Stage<'_>) -> Result<(), Stop> {
     let ready = stage.poll(&client, Interest::Read, Duration::ZERO)?;
     stage.claim(
         "sendto succeeds, and no error comes back to this socket.",
-        sent == 5 && !ready.any(),
+        sent == 5 && !ready,
         format!("{sent} bytes taken, nothing to read"),
     )?;
     stage.close(client)?;
@@ -68,13 +66,17 @@ fn exchange(stage: &mut Stage<'_>, server: &Door) -> Result<Door, Stop> {
     )?;
     let client = stage.socket("client", Transport::Udp)?;
     let before = client.local().port();
-    stage.witness("client", &format!("server {}", server.local()));
+    stage.witness();
     stage.send_to(&client, b"hello world", server.local())?;
     let (heard, question) = stage.recv_from(server, 2048)?;
     let source = question.source.unwrap_or(client.local());
     stage.send_to(server, &heard.to_ascii_uppercase(), source)?;
     let (answer, datagram) = stage.recv_from(&client, 2048)?;
-    stage.picture(&["2 datagrams, no handshake"])?;
+    stage.picture(
+        &format!("client {}", client.local()),
+        &format!("server {}", server.local()),
+        &["2 datagrams: no handshake before them, no end after them".to_owned()],
+    )?;
     stage.fact(
         "client's port",
         format!("{before} before sendto, {} after", client.local().port()),
