@@ -230,13 +230,11 @@ mod tests {
                 (0..dice.below(6)).map(|_| (1 + dice.below(1500), dice.chance(0.4))).collect();
             let (log, end) = run(&addresses, 3000);
             let count = |word: &str| log.iter().filter(|line| line.contains(word)).count();
-            match end {
-                Output::Won(winner) => assert!(addresses[winner].1, "seed {seed}"),
+            if let Output::Won(winner) = end {
+                assert!(addresses[winner].1, "seed {seed}");
+            } else {
                 // Attempt k begins by 250 k ms and ends 1,500 ms later: nobody is cut off.
-                other => {
-                    assert_eq!(other, Output::Lost);
-                    assert!(addresses.iter().all(|address| !address.1), "seed {seed}: {log:?}");
-                }
+                assert!(addresses.iter().all(|address| !address.1), "seed {seed}: {log:?}");
             }
             assert!(count("begin") <= addresses.len() && count("abandon") <= count("begin"));
         }

@@ -25,6 +25,29 @@ impl Interrupts {
         Ok(Interrupts { pipe, handlers: [interrupt, terminate] })
     }
 
+    /// Lets SIGINT and SIGTERM end a call that blocks (EINTR) instead of its being restarted
+    /// (SA_RESTART, sigaction(2)): for a loop that writes to a pipe nobody may be reading.
+    pub fn end_blocked_calls(&self) -> io::Result<()> {
+        for signal in [SIGINT, SIGTERM] {
+            // SAFETY: an all-zero sigaction is a valid value of this plain C struct; the first
+            // call fills it with the action in force, the second puts it back with one flag less.
+            let result = unsafe {
+                let mut action: libc::sigaction = std::mem::zeroed();
+                match libc::sigaction(signal, std::ptr::null(), &mut action) {
+                    0 => {
+                        action.sa_flags &= !libc::SA_RESTART;
+                        libc::sigaction(signal, &action, std::ptr::null_mut())
+                    }
+                    failed => failed,
+                }
+            };
+            if result != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    }
+
     /// How many signals have come since the last call; does not wait.
     pub fn taken(&self) -> usize {
         let mut bytes = [0; 64];

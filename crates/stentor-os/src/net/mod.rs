@@ -2,6 +2,9 @@
 
 pub mod interfaces;
 pub mod poll;
+pub mod queues;
 pub mod sockaddr;
 pub mod socket_table;
+#[cfg(target_os = "linux")]
+pub mod tcp_info;
 pub mod whole;

@@ -220,11 +220,11 @@ impl Stage<'_> {
         Ok(bytes)
     }
 
-    /// recv(2) until `length` bytes have come or the stream has ended.
+    /// recv(2) of at most 1024 bytes each time, until `length` have come or the stream has ended.
     pub(super) fn recv_all(&mut self, door: &Door, length: usize) -> Result<Vec<u8>, Failure> {
         let mut all = Vec::with_capacity(length);
         while all.len() < length {
-            let part = self.recv(door, length - all.len())?;
+            let part = self.recv(door, 1024)?;
             if part.is_empty() {
                 break;
             }
