@@ -1,4 +1,7 @@
 //! Drivers: the loops that carry bytes between the kernel and the machines.
 
+pub mod http;
 pub mod race;
 pub mod reach;
+pub mod tls;
+pub mod wire;
