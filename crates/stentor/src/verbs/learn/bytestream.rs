@@ -119,11 +119,11 @@ fn character(stage: &mut Stage<'_>, client: &Door, far: &Door) -> Result<(), Sto
 
 /// Feeds all of `read` to the service's own machine.
 fn fold(upper: &mut Upper, read: &mut [u8], answer: &mut Vec<u8>) {
-    let (mut rest, mut spill) = (read, Vec::new());
-    while !rest.is_empty() {
+    let (mut fed, mut spill) = (0, Vec::new());
+    while let Some(rest) = read.get_mut(fed..).filter(|rest| !rest.is_empty()) {
         let (taken, part) = upper.feed(rest, &mut spill);
         answer.extend_from_slice(part);
-        rest = rest.get_mut(taken..).unwrap_or_default();
+        fed += taken;
     }
 }
 

@@ -4,10 +4,21 @@
 //! and `calls`, how it looks in `page`, its words in `lessons/` beside the crates.
 
 mod backlog;
+mod byte_order;
+mod bytestream;
 mod calls;
+mod close;
+mod concurrency;
+mod errors;
 mod evidence;
+mod fetch;
+mod half;
 mod nonblocking;
+mod overhead;
 mod page;
+mod ports;
+mod segments;
+mod socket;
 mod stage;
 mod tcp;
 mod text;
@@ -94,10 +105,20 @@ macro_rules! lesson {
 
 /// The lessons that exist, in the lecture's order.
 const LESSONS: &[Lesson] = &[
+    lesson!(1, "socket", Calls, socket::play),
     lesson!(2, "udp", Calls, udp::play),
     lesson!(3, "tcp", Calls, tcp::play),
+    lesson!(5, "errors", Calls, errors::play),
+    lesson!(6, "bytestream", Bytes, bytestream::play),
+    lesson!(7, "half", Bytes, half::play),
+    lesson!(8, "byte-order", Bytes, byte_order::play),
+    lesson!(11, "ports", Servers, ports::play),
+    lesson!(12, "concurrency", Servers, concurrency::play),
     lesson!(13, "nonblocking", Servers, nonblocking::play),
     lesson!(14, "backlog", Servers, backlog::play),
+    lesson!(15, "close", Servers, close::play),
+    lesson!(16, "overhead", Price, overhead::play),
+    lesson!(21, "fetch", Applications, fetch::play),
 ];
 
 /// Names and numbers, so that the parser refuses others and names the nearest.

@@ -27,6 +27,13 @@ pub(super) enum Stop {
         /// How to allow it.
         next: String,
     },
+    /// Something that the lesson relies on went otherwise.
+    Contradicted {
+        /// What happened.
+        what: String,
+        /// What to do; may be empty.
+        next: String,
+    },
     /// Our own output could not be written.
     Output(io::Error),
 }
@@ -212,6 +219,11 @@ impl<'a> Stage<'a> {
         Ok(self.page.conversation(&conversation)?)
     }
 
+    /// Shows a picture that was witnessed elsewhere.
+    pub(super) fn show(&mut self, conversation: &Conversation) -> Result<(), Stop> {
+        Ok(self.page.conversation(conversation)?)
+    }
+
     /// The lesson is over: what was recorded.
     pub(super) fn into_record(self) -> Record {
         self.record
@@ -247,6 +259,7 @@ pub(super) fn verdict(record: &Record, ended: Result<(), Stop>) -> Result<Exit, 
         Ok(()) => Ok(Exit::Bad),
         Err(Stop::Output(error)) => Err(Complaint::from(error)),
         Err(Stop::Impossible { what, next }) => Err(Complaint::new(Exit::Impossible, what, next)),
+        Err(Stop::Contradicted { what, next }) => Err(Complaint::new(Exit::Bad, what, next)),
         Err(Stop::Failed(failure)) => Err(broken(failure)),
     }
 }
