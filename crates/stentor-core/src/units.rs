@@ -126,6 +126,16 @@ impl FromStr for Probability {
     }
 }
 
+/// In per cent, with as many digits as it takes to read back: `10%`.
+impl fmt::Display for Probability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // 0.07 * 100.0 is 7.000000000000001: written in per cent only where that is shorter.
+        let (plain, percent) = (self.0.to_string(), format!("{}%", self.0 * 100.0));
+        let exact = percent.parse::<Probability>().is_ok_and(|read| read == *self);
+        f.write_str(if exact && percent.len() <= plain.len() + 1 { &percent } else { &plain })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,8 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::SigId;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level;
@@ -52,6 +54,19 @@ impl Interrupts {
     pub fn taken(&self) -> usize {
         let mut bytes = [0; 64];
         (&self.pipe).read(&mut bytes).unwrap_or(0)
+    }
+
+    /// Waits until a signal has come or `other` is readable or closed (poll(2)), and says how many
+    /// signals have.
+    pub fn wait(&self, other: BorrowedFd<'_>) -> io::Result<usize> {
+        let mut waited = [
+            PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN),
+            PollFd::new(other, PollFlags::POLLIN),
+        ];
+        match poll(&mut waited, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => Ok(self.taken()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 }
 

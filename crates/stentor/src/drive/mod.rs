@@ -3,5 +3,6 @@
 pub mod http;
 pub mod race;
 pub mod reach;
+pub mod serve;
 pub mod tls;
 pub mod wire;

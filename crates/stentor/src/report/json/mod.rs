@@ -1,134 +1,135 @@
-//! Reports as JSON: versioned mirror types, one file per verb; the inner types know nothing of it.
+//! The JSON of every verb: one object, valid also when the run failed.
 //!
-//! Within a version keys are only added. Units stand in the names of the keys; times are whole
-//! nanoseconds.
+//! Here is what all share; the mirror of each verb's result is in a file of its own. Keys are
+//! only added within a version; units stand in their names.
 
 pub mod fetch;
+pub mod learn;
+pub mod serve;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use crate::complaint::{Complaint, Exit};
+use crate::complaint::Exit;
 
-/// What every report holds, however the run ended.
+/// The one object that `--json` prints.
 #[derive(Debug, Serialize)]
 pub struct Envelope<C, R> {
-    /// `stentor.VERB/VERSION`.
+    /// Name and version of the form: `stentor.send/1`.
     pub schema: &'static str,
-    /// The version of the program.
+    /// Version of the program.
     pub version: &'static str,
-    /// The command line.
+    /// The command line; bytes that are not UTF-8 are replaced.
     pub argv: Vec<String>,
-    /// The machine it ran on.
-    pub host: Machine,
-    /// When, in UTC (RFC 3339).
+    /// The machine.
+    pub host: Host,
+    /// When the run began, in UTC (RFC 3339).
     pub started: String,
     /// Whether the exit code is 0.
     pub ok: bool,
-    /// As the shell sees it.
+    /// The exit code of the run.
     pub exit_code: u8,
-    /// Why it is not 0.
-    pub error: Option<Trouble>,
-    /// What was asked for; `None` if the arguments made no sense.
+    /// What went wrong, as it is said on standard error.
+    pub error: Option<String>,
+    /// What was asked for, defaults filled in; `null` if it was not understood.
     pub config: Option<C>,
-    /// What came of it; `None` if nothing was tried.
+    /// What was found; `null` if it did not come to that.
     pub result: Option<R>,
-    /// What a person should know although it went on.
+    /// What a reader should know besides.
     pub warnings: Vec<String>,
 }
 
-/// The kind of machine.
+/// The machine of a run.
 #[derive(Debug, Serialize)]
-pub struct Machine {
-    /// `linux`, `macos`.
-    pub system: &'static str,
-    /// `x86_64`, `aarch64`.
-    pub architecture: &'static str,
+pub struct Host {
+    os: &'static str,
+    arch: &'static str,
+    kernel: Option<String>,
+    cpus: Option<usize>,
 }
 
-/// A complaint.
-#[derive(Debug, Serialize)]
-pub struct Trouble {
-    /// What was tried, where, and what went wrong.
-    pub what: String,
-    /// What to do next; may be empty.
-    pub next: String,
+impl Host {
+    fn this() -> Host {
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok();
+        Host {
+            os: std::env::consts::OS,
+            arch: std::env::consts::ARCH,
+            kernel: kernel.map(|kernel| kernel.trim().to_owned()),
+            cpus: std::thread::available_parallelism().ok().map(Into::into),
+        }
+    }
 }
 
 impl<C: Serialize, R: Serialize> Envelope<C, R> {
-    /// A report of a run that began at `started` and ended with `trouble` or well.
+    /// An envelope of this run and machine, still without config and result.
     pub fn new(
         schema: &'static str,
         started: SystemTime,
-        trouble: Option<&Complaint>,
-        config: Option<C>,
-        result: Option<R>,
+        exit: Exit,
+        error: Option<String>,
     ) -> Envelope<C, R> {
-        let exit_code = trouble.map_or(Exit::Good, |complaint| complaint.exit) as u8;
-        let words = trouble.map(|complaint| Trouble {
-            what: complaint.what.clone(),
-            next: complaint.next.clone(),
-        });
         Envelope {
             schema,
             version: env!("CARGO_PKG_VERSION"),
             argv: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
-            host: Machine { system: std::env::consts::OS, architecture: std::env::consts::ARCH },
-            started: rfc3339(started.duration_since(UNIX_EPOCH).unwrap_or_default()),
-            ok: exit_code == 0,
-            exit_code,
-            error: words,
-            config,
-            result,
+            host: Host::this(),
+            started: utc(started),
+            ok: exit == Exit::Good,
+            exit_code: exit as u8,
+            error,
+            config: None,
+            result: None,
             warnings: Vec::new(),
         }
     }
 
-    /// The report as text, with a line break at its end. Complaint: it cannot be written as JSON.
-    pub fn text(&self) -> Result<String, Complaint> {
-        let text = serde_json::to_string_pretty(self).map_err(|error| {
-            Complaint::new(Exit::Impossible, format!("write JSON: {error}"), "")
-        })?;
-        Ok(text + "\n")
+    /// The object as text, indented, with a newline at its end.
+    pub fn text(&self) -> String {
+        // Plain structs with string keys cannot fail to serialise.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 }
 
-/// A time since 1970 in UTC, to the millisecond: `2026-01-31T23:59:59.000Z` (RFC 3339).
-fn rfc3339(since: Duration) -> String {
-    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    // Days to a date, counting years from March so that the leap day is the last of its year:
-    // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute) = (second / 3_600, second % 3_600 / 60);
-    let milliseconds = since.subsec_millis();
-    let second = second % 60;
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z")
+/// `2026-01-31T12:00:00.123Z` (RFC 3339, section 5.6), in the Gregorian calendar.
+fn utc(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (mut days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
+    let mut year = 1970;
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let mut month = 1;
+    for length in [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let (day, ms) = (days + 1, since.subsec_millis());
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
-    fn dates_are_those_of_the_calendar() {
-        let check = |seconds: u64, expected: &str| {
-            assert_eq!(rfc3339(Duration::from_secs(seconds)), expected);
+    fn times_are_written_as_rfc_3339_says() {
+        let check = |ms: u64, expected| {
+            assert_eq!(utc(UNIX_EPOCH + Duration::from_millis(ms)), expected);
         };
-        // The right-hand sides are those of date -u -d @SECONDS.
         check(0, "1970-01-01T00:00:00.000Z");
-        check(951_782_399, "2000-02-28T23:59:59.000Z");
-        check(951_782_400, "2000-02-29T00:00:00.000Z");
-        check(1_709_164_800, "2024-02-29T00:00:00.000Z");
-        check(4_107_542_400, "2100-03-01T00:00:00.000Z");
-        check(1_798_761_599, "2026-12-31T23:59:59.000Z");
+        check(951_782_400_000, "2000-02-29T00:00:00.000Z");
+        check(951_868_800_001, "2000-03-01T00:00:00.001Z");
+        check(1_735_689_599_999, "2024-12-31T23:59:59.999Z");
+        check(4_107_542_400_000, "2100-03-01T00:00:00.000Z");
     }
 }

@@ -110,8 +110,11 @@ fn json(
     report: Option<&Report>,
 ) -> Result<(), Complaint> {
     let result = report.map(json::fetch::Outcomes::new);
-    let mut envelope = Envelope::new(json::fetch::SCHEMA, started, trouble, config, result);
+    let exit = trouble.map_or(Exit::Good, |complaint| complaint.exit);
+    let words = trouble.map(ToString::to_string);
+    let mut envelope = Envelope::new(json::fetch::SCHEMA, started, exit, words);
+    (envelope.config, envelope.result) = (config, result);
     let hops = report.into_iter().flat_map(|report| &report.hops);
     envelope.warnings = hops.flat_map(|hop| hop.warnings.iter().cloned()).collect();
-    Ok(console::data(envelope.text()?)?)
+    Ok(console::data(envelope.text())?)
 }

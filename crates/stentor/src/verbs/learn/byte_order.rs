@@ -60,7 +60,10 @@ fn memory(stage: &mut Stage<'_>) -> Result<Door, Stop> {
     let written = sockaddr::local(&server)
         .map_err(|error| Failure::new("getsockname", server.local(), error))?;
     let port = server.local().port();
-    stage.fact(&format!("{} by getsockname", server.local()), hex(written.get(..8).unwrap_or_default()))?;
+    stage.fact(
+        &format!("{} by getsockname", server.local()),
+        hex(written.get(..8).unwrap_or_default()),
+    )?;
     stage.claim(
         "Bytes 3 and 4 of the address are the port in network order: 2e e0 for 12000.",
         given.get(2..4) == Some(&[0x2e, 0xe0]) && written.get(2..4) == Some(&port.to_be_bytes()),

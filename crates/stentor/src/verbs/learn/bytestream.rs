@@ -127,11 +127,7 @@ fn fold(upper: &mut Upper, read: &mut [u8], answer: &mut Vec<u8>) {
     }
 }
 
-fn draw(
-    stage: &mut Stage<'_>,
-    ends: (SocketAddr, SocketAddr),
-    verdict: &str,
-) -> Result<(), Stop> {
+fn draw(stage: &mut Stage<'_>, ends: (SocketAddr, SocketAddr), verdict: &str) -> Result<(), Stop> {
     let (client, server) = (format!("client {}", ends.0), format!("server {}", ends.1));
     stage.picture(&client, &server, &[verdict.to_owned()])
 }

@@ -222,7 +222,7 @@ impl Stage<'_> {
 
     /// recv(2) of at most 1024 bytes each time, until `length` have come or the stream has ended.
     pub(super) fn recv_all(&mut self, door: &Door, length: usize) -> Result<Vec<u8>, Failure> {
-        let mut all = Vec::with_capacity(length);
+        let mut all = Vec::new();
         while all.len() < length {
             let part = self.recv(door, 1024)?;
             if part.is_empty() {
@@ -307,7 +307,7 @@ impl Stage<'_> {
 }
 
 /// Waits at most `limit` until `door` is ready, without showing it.
-pub(super) fn ready(door: &Door, interest: Interest, limit: Duration) -> io::Result<bool> {
+pub(super) fn ready(door: impl AsFd, interest: Interest, limit: Duration) -> io::Result<bool> {
     let (read, write) = (interest == Interest::Read, interest == Interest::Write);
     let mut watch = [poll::Watch::new(door.as_fd(), read, write)];
     poll::wait(&mut watch, Some(limit))?;

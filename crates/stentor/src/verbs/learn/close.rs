@@ -76,11 +76,7 @@ fn restart(stage: &mut Stage<'_>, address: SocketAddr) -> Result<(), Stop> {
     let listening = bound.is_ok() && stage.listen(&again, 1).is_ok();
     let left = rows(Table::Tcp, |row| row.local == address && row.state == "TIME-WAIT")?;
     stage.fact("in TIME-WAIT meanwhile", left.len())?;
-    stage.claim(
-        "With SO_REUSEADDR the restart succeeds at once.",
-        listening,
-        ending(&bound),
-    )?;
+    stage.claim("With SO_REUSEADDR the restart succeeds at once.", listening, ending(&bound))?;
     let second = stage.socket("server", Transport::Tcp)?;
     stage.reuse_address(&second)?;
     let taken = stage.bind(&second, address);

@@ -52,7 +52,7 @@ fn with_server(
         }),
     };
     running.abort();
-    let ended = running.wait().map_err(refused);
+    let ended = running.finish().map_err(refused);
     order.and_then(|order| ended.map(|_| order))
 }
 

@@ -35,8 +35,13 @@ pub(super) fn state_between(local: SocketAddr, remote: SocketAddr) -> Result<&'s
 
 /// How many finished connections wait for accept at the listening socket `server`.
 pub(super) fn waiting(server: &Door) -> Result<u32, Stop> {
-    let listening = rows(Table::Tcp, |row| row.local == server.local() && row.state == "LISTEN")?;
-    Ok(listening.first().map_or(0, |row| row.receive_queue))
+    waiting_at(server.local())
+}
+
+/// How many finished connections wait for accept at all listening sockets of `address`.
+pub(super) fn waiting_at(address: SocketAddr) -> Result<u32, Stop> {
+    let listening = rows(Table::Tcp, |row| row.local == address && row.state == "LISTEN")?;
+    Ok(listening.iter().map(|row| row.receive_queue).sum())
 }
 
 /// Reads until `wanted` holds or nothing changes for as long as a lesson waits, and returns what

@@ -3,6 +3,7 @@
 //! Here: the arguments, the catalogue, and how a run ends. What a lesson stands on is in `stage`
 //! and `calls`, how it looks in `page`, its words in `lessons/` beside the crates.
 
+mod account;
 mod backlog;
 mod byte_order;
 mod bytestream;
@@ -26,6 +27,7 @@ mod udp;
 
 use std::fmt::Write as _;
 use std::io;
+use std::time::SystemTime;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
@@ -143,8 +145,13 @@ pub fn run(args: Args) -> Result<Exit, Complaint> {
         .iter()
         .filter(|lesson| args.all || wanted.is_some_and(|w| w == lesson.name || w == lesson.digits))
         .collect();
+    let started = SystemTime::now();
     if chosen.is_empty() {
-        return list().map_err(Complaint::from);
+        match args.json {
+            true => console::data(account::text(started, &[], Exit::Good))?,
+            false => list()?,
+        }
+        return Ok(Exit::Good);
     }
     let view =
         View { quiet: args.quiet || args.json, explain: args.explain, colour: console::colour() };
@@ -159,10 +166,16 @@ pub fn run(args: Args) -> Result<Exit, Complaint> {
         }
         played.push(run);
     }
-    if args.all && !args.json {
+    let exit = worst(&played);
+    if args.json {
+        console::data(account::text(started, &played, exit))?;
+        for words in played.iter().filter_map(account::complaint) {
+            console::notice(format!("stentor: {words}"));
+        }
+    } else if args.all {
         console::data(table(&played, view.colour))?;
     }
-    Ok(worst(&played))
+    Ok(exit)
 }
 
 /// Plays one lesson; an error only if our own output failed.
@@ -191,17 +204,19 @@ fn play(
 fn tell(played: &Played, colour: bool) -> io::Result<()> {
     let name = played.lesson.name;
     match &played.complaint {
-        Some(complaint) => console::notice(format!("stentor: learn {name}: {complaint}")),
+        Some(complaint) => {
+            console::notice(format!("stentor: learn {name}: {complaint}"));
+            Ok(())
+        }
         None => {
             let good = played.exit == Exit::Good;
-            console::data(verdict_line(name, &played.record.claims, good, colour))?;
+            console::data(verdict_line(name, &played.record.claims, good, colour))
         }
     }
-    Ok(())
 }
 
 /// The list of lessons.
-fn list() -> io::Result<Exit> {
+fn list() -> io::Result<()> {
     let mut shown = "Lessons: each runs on real sockets and proves what it says.\n".to_owned();
     let mut group = None;
     for lesson in LESSONS {
@@ -215,8 +230,7 @@ fn list() -> io::Result<Exit> {
     }
     shown
         .push_str("\nstentor learn NAME (or its number) runs one; stentor learn --all runs all.\n");
-    console::data(shown)?;
-    Ok(Exit::Good)
+    console::data(shown)
 }
 
 /// All verdicts under each other.

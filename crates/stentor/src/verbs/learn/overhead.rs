@@ -88,10 +88,7 @@ fn over_tcp(stage: &mut Stage<'_>) -> Result<(Cost, Cost), Stop> {
         spent,
     )?;
 
-    stage.step(
-        "Both ends close.",
-        "Each direction is ended and acknowledged by itself.",
-    )?;
+    stage.step("Both ends close.", "Each direction is ended and acknowledged by itself.")?;
     stage.shut_down(&client)?;
     stage.recv(&far, 1024)?;
     stage.close(far)?;

@@ -96,8 +96,8 @@ fn addresses(stage: &mut Stage<'_>) -> Result<Vec<Interface>, Stop> {
         "The interfaces of this machine are listed.",
         "A host address is one of an interface's; a machine has at least the loopback.",
     )?;
-    let mut found = interfaces::ipv4()
-        .map_err(|error| Failure::new("getifaddrs", "the interfaces", error))?;
+    let mut found =
+        interfaces::ipv4().map_err(|error| Failure::new("getifaddrs", "the interfaces", error))?;
     let second = Ipv4Addr::new(127, 0, 0, 2);
     if cfg!(target_os = "linux") && !found.iter().any(|known| known.address == second) {
         found.push(Interface { name: "lo (its network is 127.0.0.0/8)".into(), address: second });
@@ -110,11 +110,7 @@ fn addresses(stage: &mut Stage<'_>) -> Result<Vec<Interface>, Stop> {
     Ok(found)
 }
 
-fn who_answers(
-    stage: &mut Stage<'_>,
-    addresses: &[Interface],
-    host: Ipv4Addr,
-) -> Result<(), Stop> {
+fn who_answers(stage: &mut Stage<'_>, addresses: &[Interface], host: Ipv4Addr) -> Result<(), Stop> {
     let every = host.is_unspecified();
     stage.step(
         match every {
@@ -122,8 +118,10 @@ fn who_answers(
             false => "A server binds 127.0.0.1; a client calls every address of the machine.",
         },
         match every {
-            true => "0.0.0.0 is no address of its own: it means all that this machine has, now \
-                     and later. For this step the port is open to the network.",
+            true => {
+                "0.0.0.0 is no address of its own: it means all that this machine has, now \
+                     and later. For this step the port is open to the network."
+            }
             false => "A socket answers only at the address it was bound to.",
         },
     )?;

@@ -34,6 +34,8 @@ pub(super) enum Stop {
         /// What to do; may be empty.
         next: String,
     },
+    /// A part of this program that the lesson uses could not do its work.
+    Refused(Complaint),
     /// Our own output could not be written.
     Output(io::Error),
 }
@@ -259,6 +261,7 @@ pub(super) fn verdict(record: &Record, ended: Result<(), Stop>) -> Result<Exit, 
         Ok(()) => Ok(Exit::Bad),
         Err(Stop::Output(error)) => Err(Complaint::from(error)),
         Err(Stop::Impossible { what, next }) => Err(Complaint::new(Exit::Impossible, what, next)),
+        Err(Stop::Refused(complaint)) => Err(complaint),
         Err(Stop::Contradicted { what, next }) => Err(Complaint::new(Exit::Bad, what, next)),
         Err(Stop::Failed(failure)) => Err(broken(failure)),
     }

@@ -27,7 +27,7 @@ fn listen(stage: &mut Stage<'_>) -> Result<Door, Stop> {
     let state = state_of(&server)?;
     stage.claim(
         "A listening socket has an address and no other end.",
-        { state == "LISTEN" && server.peer().is_none() },
+        state == "LISTEN" && server.peer().is_none(),
         state,
     )?;
     Ok(server)
