@@ -223,3 +223,76 @@ impl Counters {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn each_reason_has_its_place() {
+        let mut counters = Counters::default();
+        for (index, reason) in CloseReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index, "{}", reason.name());
+            counters.opened();
+            counters.closed(reason);
+        }
+        for (index, reason) in RefuseReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index, "{}", reason.name());
+            counters.refused(reason);
+        }
+        assert_eq!(counters.closed, [1; CloseReason::ALL.len()]);
+        assert_eq!(counters.refused, [1; RefuseReason::ALL.len()]);
+        assert_eq!(counters.check(), Ok(()));
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_said() {
+        let check = |counters: Counters, expected: &str| {
+            assert_eq!(counters.check(), Err(expected.to_owned()));
+        };
+        check(
+            Counters { accepted: 3, open: 1, ..Counters::default() },
+            "3 accepted, but 0 closed + 1 open",
+        );
+        let mut forgotten = Counters::default();
+        forgotten.closed(CloseReason::Reset);
+        check(forgotten, "0 accepted, but 1 closed + 0 open");
+        check(
+            Counters { datagrams_in: 2, replies: 1, ..Counters::default() },
+            "2 datagrams in, but 1 replies + 0 dropped",
+        );
+        check(
+            Counters { datagrams_in: 1, replies: 1, cut: 2, ..Counters::default() },
+            "2 replies cut, but only 1 sent",
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_adds_up_on_each_thread_and_together(
+            happenings in proptest::collection::vec((0..3_usize, 0..5_u8, any::<usize>()), 0..200),
+        ) {
+            let mut threads = [Counters::default(); 3];
+            for &(thread, what, which) in &happenings {
+                let counters = &mut threads[thread];
+                match what {
+                    0 => counters.opened(),
+                    1 if counters.open > 0 => {
+                        counters.closed(CloseReason::ALL[which % CloseReason::ALL.len()]);
+                    }
+                    2 => counters.refused(RefuseReason::ALL[which % RefuseReason::ALL.len()]),
+                    3 => counters.dropped(which % 99, Dropped::ALL[which % Dropped::ALL.len()]),
+                    _ => counters.replied(which % 99, which % 98, which % 2 == 0),
+                }
+                prop_assert_eq!(counters.check(), Ok(()));
+            }
+            let mut all = Counters::default();
+            threads.iter().for_each(|thread| all.merge(thread));
+            prop_assert_eq!(all.check(), Ok(()));
+            let said = all.accepted + all.closed_total() + all.datagrams_in
+                + all.refused.iter().sum::<u64>();
+            prop_assert_eq!(said, happenings.len() as u64);
+        }
+    }
+}

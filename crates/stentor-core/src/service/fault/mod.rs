@@ -1,10 +1,15 @@
 //! Faults on request, for people who test clients: what they are called and what they are given.
 //!
 //! The words are here; [`stream`] keeps a connection's answers back and spoils them,
-//! [`datagrams`] does the same for UDP. Both are told the time and roll seeded dice.
+//! [`datagrams`] does the same for UDP. Both are told the time and roll seeded dice. `silent` and
+//! `stall` strike a connection (or a datagram), everything else an answer. Several may strike one
+//! answer: it is then cut short (`truncate`, `rst`), or sent twice (`dup`), in two halves (`split`),
+//! byte by byte (`drip`), after a delay (`late`), and all of that outside the silences of `stall`.
 
 pub mod datagrams;
 pub mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,9 +17,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-pub use datagrams::{FaultyDatagrams, Portion};
+pub use datagrams::{FaultyDatagrams, Outbox, Outgoing, Portion};
 pub use stream::{Due, FaultyStream};
 
+use crate::moment::Moment;
 use crate::seed::{Dice, Seed};
 use crate::units::{Probability, Span, UnitError};
 
@@ -120,7 +126,7 @@ pub enum FaultError {
     )]
     Stall(String),
     /// The same fault twice.
-    #[error("fault {0} is given twice: its last word cannot be guessed, so give it once")]
+    #[error("fault {0} is given twice: which of the two is meant cannot be guessed")]
     Twice(&'static str),
 }
 
@@ -289,7 +295,7 @@ impl Struck {
 }
 
 /// How long a stall still lasts at `now`; zero outside its silences.
-fn stalled_for(now: crate::moment::Moment, silent: Duration, every: Duration) -> Duration {
+fn stalled_for(now: Moment, silent: Duration, every: Duration) -> Duration {
     let every = every.as_nanos().max(1);
     let into = u128::from(now.as_nanos()) % every;
     let left = silent.as_nanos().saturating_sub(into);

@@ -15,6 +15,8 @@ use crate::seed::Seed;
 pub const QUEUE_MAX: usize = 64 << 10;
 /// The most parts of answers that wait in one connection: many small answers weigh, too.
 pub const PARTS_MAX: usize = 256;
+/// What one read may become: a few answers, each twice and in two halves.
+const PARTS_OF_A_READ: usize = 16;
 
 /// What the driver has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub struct FaultyStream {
     queued: usize,
     last_sent: Moment,
     end: End,
+    /// The end comes not before this, even if no byte is left to wait for.
+    end_due: Moment,
     /// A fault ends the connection: later answers are lost.
     cut: bool,
 }
@@ -95,6 +99,7 @@ impl FaultyStream {
             queued: 0,
             last_sent: Moment::START,
             end: End::Open,
+            end_due: Moment::START,
             cut: false,
         }
     }
@@ -104,10 +109,21 @@ impl FaultyStream {
     /// So much fits into the queue even when upper-casing makes three bytes of one, 3 more were
     /// held back, and the answer is sent twice.
     pub fn read_max(&self) -> usize {
-        if self.queue.len() + 4 > PARTS_MAX {
+        if self.queue.len() + PARTS_OF_A_READ > PARTS_MAX {
             return 0;
         }
         ((QUEUE_MAX - self.queued.min(QUEUE_MAX)) / 6).saturating_sub(3)
+    }
+
+    /// Bytes that wait, at most [`QUEUE_MAX`] if the driver keeps to [`FaultyStream::read_max`].
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Parts that wait.
+    #[cfg(test)]
+    pub(super) fn parts(&self) -> usize {
+        self.queue.len()
     }
 
     /// Takes an answer of the service; an empty one is none.
@@ -139,6 +155,7 @@ impl FaultyStream {
         }
         if cut {
             self.cut = true;
+            self.end_due = due;
             self.end = if struck.rst { End::Reset } else { End::Close };
         }
     }
@@ -176,6 +193,7 @@ impl FaultyStream {
         let Some(part) = self.queue.front() else {
             return match self.end {
                 End::Open => Due::Idle,
+                End::Close | End::Reset if now < self.end_due => Due::Wait(self.end_due),
                 End::Close => Due::Close,
                 End::Reset => Due::Reset,
             };

@@ -1,0 +1,148 @@
+//! Upper-casing alone: how fast each script goes, beside the standard library and memcpy.
+//!
+//! Blocks of 64 KiB stay in the cache, as what a socket has just delivered does. The rivals take
+//! turns within each round, so that a slow spell of the machine strikes all; medians of rounds.
+
+use std::fmt::Write;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use stentor_core::casing::{self, Case, Upper};
+use stentor_core::seed::{Dice, Seed};
+
+const BLOCK_LEN: usize = 64 * 1024;
+const ROUNDS: usize = 15;
+/// Long enough that reading the clock is nothing, short enough that rounds alternate often.
+const TURN: Duration = Duration::from_millis(8);
+
+/// The texts, each repeated up to a block. The words are everyday ones, with the spaces, stops
+/// and capitals that sentences have.
+const SAMPLES: &[(&str, &str)] = &[
+    ("ASCII", "The herald calls across the water, and fifty men could not call louder. "),
+    ("Latin, accents", "À l'été dernier, le garçon a mangé une crème brûlée près de la forêt. "),
+    ("Latin, Czech", "Příliš žluťoučký kůň běžel přes řeku, když večer přišel déšť. "),
+    ("Latin, German", "Über die Straße läuft ein größerer Hund, während es draußen schön ist. "),
+    ("Latin, Turkish", "Akşam yaşlı balıkçı evine döndü ve uzun süre sakin ırmağı seyretti. "),
+    ("Latin, Vietnamese", "Buổi sáng mùa hạ, những người bạn cũ ngồi uống cà phê bên đường. "),
+    ("Russian", "Вечером старый рыбак вернулся домой и долго смотрел на тихую реку. "),
+    ("Greek, accents", "Το πρωί ο γέρος ψαράς γύρισε στο λιμάνι και κοίταξε ήσυχα τη θάλασσα. "),
+    ("Georgian", "საღამოს მოხუცი მეთევზე სახლში დაბრუნდა და დიდხანს უყურებდა მდინარეს. "),
+    ("Armenian", "Երեկոյան ծեր ձկնորսը տուն դարձավ ու երկար նայում էր հանդարտ գետին։ "),
+    ("Hindi", "शाम को बूढ़ा मछुआरा घर लौटा और बहुत देर तक शांत नदी को देखता रहा। "),
+    ("Chinese", "傍晚，老渔夫回到家里，静静地看着门前的河水，想起了年轻时候的朋友。"),
+    ("Korean", "저녁에 늙은 어부는 집으로 돌아와 오랫동안 고요한 강을 바라보았다. "),
+    (
+        "mixed",
+        "The river; река течёт; ο ποταμός κυλά; la rivière coulait; 河水静静地流; मछुआरा; 😀 ok. ",
+    ),
+];
+
+/// Measures and renders the table, in Markdown.
+pub(crate) fn measure() -> Result<String, String> {
+    let mut table = format!(
+        "GB/s (10^9 bytes of input per second), blocks of 64 KiB, medians of {ROUNDS} rounds.\n\n\
+         | text | stentor | str::to_uppercase | ratio | make_ascii_uppercase | memcpy | of memcpy |\n\
+         |---|---|---|---|---|---|---|\n"
+    );
+    for (name, block) in blocks() {
+        let [ours, std, ascii, copy] = rivals(&block)?;
+        let (ratio, share) = (ours / std, 100.0 * ours / copy);
+        writeln!(
+            table,
+            "| {name} | {ours:.2} | {std:.2} | {ratio:.1} | {ascii:.2} | {copy:.2} | {share:.0} % |"
+        )
+        .map_err(|error| error.to_string())?;
+    }
+    Ok(table)
+}
+
+/// The blocks to measure: every sample, and two that are made of bytes.
+fn blocks() -> Vec<(&'static str, Vec<u8>)> {
+    let filled = |text: &str| {
+        // Cut after a whole character, and filled up with spaces.
+        let mut block = text.repeat(BLOCK_LEN / text.len() + 1).into_bytes();
+        block.truncate(BLOCK_LEN);
+        let valid = block.utf8_chunks().next().map_or(0, |chunk| chunk.valid().len());
+        block.truncate(valid);
+        block.resize(BLOCK_LEN, b' ');
+        block
+    };
+    let mut blocks: Vec<_> = SAMPLES.iter().map(|(name, text)| (*name, filled(text))).collect();
+    let ascii = blocks.first().map(|(_, block)| block.clone()).unwrap_or_default();
+    for (name, rare) in [("one é per KiB", "é"), ("one ı per KiB", "ı")] {
+        let mut block = ascii.clone();
+        for kib in block.chunks_exact_mut(1024) {
+            if let Some(place) = kib.get_mut(500..502) {
+                place.copy_from_slice(rare.as_bytes());
+            }
+        }
+        blocks.insert(1, (name, block));
+    }
+    let mut dice = Dice::new(Seed(1), "random bytes");
+    let random = (0..BLOCK_LEN / 8).flat_map(|_| dice.bits().to_le_bytes()).collect();
+    blocks.push(("random bytes", random));
+    blocks
+}
+
+/// GB/s of ours, `str::to_uppercase`, `make_ascii_uppercase` and memcpy on one block.
+///
+/// Bytes that are no text are made text for `str::to_uppercase` outside the time: with U+FFFD
+/// where they are invalid, and cut to a block's length.
+fn rivals(block: &[u8]) -> Result<[f64; 4], String> {
+    let text = String::from_utf8_lossy(block);
+    let text = text.get(..text.floor_char_boundary(BLOCK_LEN)).unwrap_or_default();
+    let (mut spill, mut copied) = (Vec::new(), vec![0; BLOCK_LEN]);
+    let mut rates: [Vec<f64>; 4] = Default::default();
+    check(block)?;
+    for _ in 0..ROUNDS {
+        let [ours, std, ascii, copy] = &mut rates;
+        ours.push(rate(block, |work| upper(work, &mut spill)));
+        std.push(rate(block, |_| drop(black_box(black_box(text).to_uppercase()))));
+        ascii.push(rate(block, |work| work.make_ascii_uppercase()));
+        copy.push(rate(block, |work| black_box(copied.as_mut_slice()).copy_from_slice(work)));
+    }
+    Ok(rates.map(median))
+}
+
+/// Upper-cases one block as a stream does, answer by answer.
+fn upper(mut rest: &mut [u8], spill: &mut Vec<u8>) {
+    let mut upper = Upper::new(Case::Unicode);
+    while !rest.is_empty() {
+        let (taken, answer) = upper.feed(rest, spill);
+        black_box(answer);
+        rest = rest.get_mut(taken..).unwrap_or_default();
+    }
+}
+
+/// Refuses to time a wrong answer.
+fn check(block: &[u8]) -> Result<(), String> {
+    let expected: Vec<u8> = block
+        .utf8_chunks()
+        .flat_map(|chunk| [chunk.valid().to_uppercase().into_bytes(), chunk.invalid().to_vec()])
+        .flatten()
+        .collect();
+    match casing::upper(Case::Unicode, block) == expected {
+        true => Ok(()),
+        false => Err("the answer differs from str::to_uppercase".to_owned()),
+    }
+}
+
+/// GB/s of `pass` in one turn. Each pass finds a fresh copy of the block, still in the cache, as
+/// what a socket has just delivered is; only the pass itself is timed.
+fn rate(block: &[u8], mut pass: impl FnMut(&mut [u8])) -> f64 {
+    let mut work = block.to_vec();
+    let (mut spent, mut passes) = (Duration::ZERO, 0_u32);
+    while spent < TURN {
+        work.copy_from_slice(block);
+        let start = Instant::now();
+        pass(black_box(work.as_mut_slice()));
+        spent += start.elapsed();
+        passes += 1;
+    }
+    f64::from(passes) * block.len() as f64 / spent.as_secs_f64() / 1e9
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates.get(rates.len() / 2).copied().unwrap_or_default()
+}
