@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::process;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -31,7 +32,7 @@ fn number(stage: &mut Stage<'_>) -> Result<(), Stop> {
     stage.fact("this processor's order", hex(&host))?;
     stage.fact("network order, htons(12000)", hex(&network))?;
     let swapped = u16::from_ne_bytes(network);
-    stage.fact("network bytes read as a number", swapped)?;
+    stage.fact("its bytes taken unturned", swapped)?;
     let little = cfg!(target_endian = "little");
     stage.claim(
         "In network order it is 2e e0; taken without ntohs it would be another port here.",
@@ -60,10 +61,8 @@ fn memory(stage: &mut Stage<'_>) -> Result<Door, Stop> {
     let written = sockaddr::local(&server)
         .map_err(|error| Failure::new("getsockname", server.local(), error))?;
     let port = server.local().port();
-    stage.fact(
-        &format!("{} by getsockname", server.local()),
-        hex(written.get(..8).unwrap_or_default()),
-    )?;
+    stage.fact("bound to", server.local())?;
+    stage.fact("the same by getsockname", hex(written.get(..8).unwrap_or_default()))?;
     stage.claim(
         "Bytes 3 and 4 of the address are the port in network order: 2e e0 for 12000.",
         given.get(2..4) == Some(&[0x2e, 0xe0]) && written.get(2..4) == Some(&port.to_be_bytes()),
@@ -99,7 +98,7 @@ fn packet(stage: &mut Stage<'_>, server: &Door) -> Result<(), Stop> {
     let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP));
     let about = "raw udp";
     let given = "AF_INET, SOCK_RAW, UDP";
-    let raw = stage.call("witness", "socket", given, about, raw, |_| "made".into());
+    let raw = stage.call("witness", "socket", given, about, raw, |raw| raw.as_raw_fd().to_string());
     let client = stage.socket("client", Transport::Udp)?;
     stage.bind(&client, anywhere())?;
     stage.send_to(&client, b"hello", server.local())?;

@@ -11,16 +11,23 @@ use super::stage::{Stage, Stop};
 pub(super) fn play(stage: &mut Stage<'_>) -> Result<(), Stop> {
     let address = server_closes_first(stage)?;
     restart(stage, address)?;
+    if cfg!(target_os = "linux") {
+        late_option(stage)?;
+    }
     client_closes_first(stage)
 }
 
 fn server_closes_first(stage: &mut Stage<'_>) -> Result<SocketAddr, Stop> {
     stage.step(
-        "A server answers and closes first, as the lecture's does; then the client closes.",
+        "A server with SO_REUSEADDR answers and closes first, as the lecture's does; then the client \
+         closes.",
         "The end that closes first waits in TIME-WAIT, so that late segments of this connection \
          are not taken for a new one's (RFC 9293, section 3.6.1).",
     )?;
-    let server = stage.listening(1)?;
+    let server = stage.socket("server", Transport::Tcp)?;
+    stage.reuse_address(&server)?;
+    stage.bind(&server, anywhere())?;
+    stage.listen(&server, 1)?;
     let client = stage.connected("client", server.local())?;
     let far = stage.accept(&server)?;
     let (near, local) = (client.local(), far.local());
@@ -86,6 +93,34 @@ fn restart(stage: &mut Stage<'_>, address: SocketAddr) -> Result<(), Stop> {
         ending(&taken),
     )?;
     stage.close(second)?;
+    stage.close(again)?;
+    Ok(())
+}
+
+fn late_option(stage: &mut Stage<'_>) -> Result<(), Stop> {
+    stage.step(
+        "The same with a first server that did not set SO_REUSEADDR.",
+        "Linux asks both sides: a connection in TIME-WAIT has inherited the option of the server \
+         that left it. Other systems ask the new socket alone.",
+    )?;
+    let server = stage.listening(1)?;
+    let address = server.local();
+    let client = stage.connected("client", address)?;
+    let far = stage.accept(&server)?;
+    let near = client.local();
+    stage.close(far)?;
+    stage.recv(&client, 1024)?;
+    stage.close(client)?;
+    stage.close(server)?;
+    let state = settled(|| state_between(address, near), |state| *state == "TIME-WAIT")?;
+    let again = stage.socket("server", Transport::Tcp)?;
+    stage.reuse_address(&again)?;
+    let bound = stage.bind(&again, address);
+    stage.claim(
+        "Then the option comes too late: set it from the first start on.",
+        state == "TIME-WAIT" && refused_with(&bound, "EADDRINUSE"),
+        format!("{state}, bind: {}", ending(&bound)),
+    )?;
     stage.close(again)?;
     Ok(())
 }

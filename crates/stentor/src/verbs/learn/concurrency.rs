@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::calls::{Door, Interest, PATIENCE};
 use super::evidence::{settled, waiting_at};
+use super::service::with_service;
 use super::stage::{Stage, Stop};
-use crate::complaint::Complaint;
-use crate::drive::serve::{self, Mode, Plan, Running};
+use crate::drive::serve::Mode;
 
 /// The order in which the clients' answers were complete.
 type Order = Vec<&'static str>;
@@ -34,26 +34,12 @@ pub(super) fn play(stage: &mut Stage<'_>) -> Result<(), Stop> {
     )
 }
 
-/// Runs `part` against a service of its own on loopback, and ends the service whatever happens.
 fn with_server(
     stage: &mut Stage<'_>,
     mode: Mode,
     part: impl FnOnce(&mut Stage<'_>, SocketAddr) -> Result<Order, Stop>,
 ) -> Result<Order, Stop> {
-    let mut plan = Plan::loopback(0).map_err(refused)?;
-    plan.mode = mode;
-    let running: Running = serve::start(plan).map_err(refused)?;
-    let target = running.tcp().find(SocketAddr::is_ipv4);
-    let order = match target {
-        Some(target) => part(stage, target),
-        None => Err(Stop::Impossible {
-            what: "the service has no address of IPv4 here".to_owned(),
-            next: "Bring the loopback interface up: ip link set lo up.".to_owned(),
-        }),
-    };
-    running.abort();
-    let ended = running.finish().map_err(refused);
-    order.and_then(|order| ended.map(|_| order))
+    with_service(stage, |plan| plan.mode = mode, |stage, service| part(stage, service.tcp))
 }
 
 fn iterative(stage: &mut Stage<'_>, target: SocketAddr) -> Result<Order, Stop> {
@@ -142,8 +128,4 @@ fn answered(
         order.push(name);
     }
     Ok(())
-}
-
-fn refused(complaint: Complaint) -> Stop {
-    Stop::Refused(complaint)
 }

@@ -9,6 +9,7 @@ use stentor_os::failure::Failure;
 use stentor_os::resolve;
 
 use super::calls::{Interest, PATIENCE, Transport, anywhere, ending, refused_with};
+use super::evidence::count;
 use super::stage::{Stage, Stop};
 use crate::complaint::Complaint;
 
@@ -49,7 +50,7 @@ fn name(stage: &mut Stage<'_>) -> Result<(), Stop> {
     let name = format!("{}.invalid", "x".repeat(64));
     let short = "xxxx...x.invalid";
     let found = resolve::addresses(&name, 12_000);
-    let shown = |found: &Vec<SocketAddr>| format!("{} addresses", found.len());
+    let shown = |found: &Vec<SocketAddr>| count(found.len(), "address");
     let found = stage.call("client", "getaddrinfo", short, short, found, shown);
     if let Err(failure) = &found {
         stage.fact("what happened", failure)?;

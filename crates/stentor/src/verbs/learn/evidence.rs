@@ -59,3 +59,13 @@ pub(super) fn settled<T>(
         std::thread::yield_now();
     }
 }
+
+/// `1 byte`, `2 bytes`: a count with its noun.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    let ending = match (number, noun.ends_with('s')) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{number} {noun}{ending}")
+}

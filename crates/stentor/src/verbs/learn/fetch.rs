@@ -10,6 +10,7 @@ use stentor_os::failure::{Failure, describe};
 use stentor_os::resolve;
 
 use super::calls::PATIENCE;
+use super::evidence::count;
 use super::stage::{Stage, Stop};
 use crate::complaint::Complaint;
 use crate::drive::race::Outcome;
@@ -49,7 +50,7 @@ fn resolve_name(stage: &mut Stage<'_>) -> Result<IpAddr, Stop> {
          tries them in turn.",
     )?;
     let found = resolve::addresses("localhost", 80);
-    let shown = |found: &Vec<SocketAddr>| format!("{} addresses", found.len());
+    let shown = |found: &Vec<SocketAddr>| count(found.len(), "address");
     let found = stage.call("client", "getaddrinfo", "\"localhost\"", "localhost", found, shown)?;
     for address in &found {
         stage.fact("address", address.ip())?;
@@ -60,7 +61,7 @@ fn resolve_name(stage: &mut Stage<'_>) -> Result<IpAddr, Stop> {
     stage.claim(
         "The name has at least one address, all of this machine.",
         !found.is_empty() && found.iter().all(|address| address.ip().is_loopback()),
-        format!("{} addresses", found.len()),
+        count(found.len(), "address"),
     )?;
     Ok(chosen.unwrap_or(local))
 }

@@ -1,6 +1,12 @@
 //! The lesson `half`: a server that answers half of one read, and a client that must notice.
 
-use super::calls::{Door, quoted};
+use std::net::SocketAddr;
+
+use stentor_core::service::Service;
+
+use super::calls::{Door, Transport, quoted};
+use super::evidence::count;
+use super::service::with_service;
 use super::stage::{Stage, Stop};
 
 /// The lecture's limit of one read.
@@ -16,6 +22,27 @@ pub(super) fn play(stage: &mut Stage<'_>) -> Result<(), Stop> {
     lengths(stage, &server)?;
     long(stage, &server)?;
     stage.close(server)?;
+    with_service(
+        stage,
+        |plan| plan.contract.service = Service::Half,
+        |stage, service| real(stage, service.tcp),
+    )
+}
+
+fn real(stage: &mut Stage<'_>, target: SocketAddr) -> Result<(), Stop> {
+    stage.step(
+        "The same sentence to the service of stentor serve --service half.",
+        "The server of the steps before was the lesson's own, so that its calls could be shown.",
+    )?;
+    let client = stage.connected("client", target)?;
+    stage.send(&client, b"hello world")?;
+    let (answer, orderly) = read_to_end(stage, &client);
+    stage.claim(
+        "It answers in the same way.",
+        answer == b"hello" && orderly,
+        format!("{}, then the end", quoted(&answer)),
+    )?;
+    stage.close(client)?;
     Ok(())
 }
 
@@ -46,8 +73,9 @@ fn picture(stage: &mut Stage<'_>, server: &Door) -> Result<(), Stop> {
         "A client that reads once takes what it gets for the whole. Only the end of the stream, \
          or a length known beforehand, tells whether something is missing.",
     )?;
+    let client = stage.socket("client", Transport::Tcp)?;
     stage.witness();
-    let client = stage.connected("client", server.local())?;
+    stage.connect(&client, server.local())?;
     let far = stage.accept(server)?;
     let (near, there) = (client.local(), far.local());
     let question = b"hello world";
@@ -87,9 +115,9 @@ fn lengths(stage: &mut Stage<'_>, server: &Door) -> Result<(), Stop> {
         serve(stage, far)?;
         let (answer, _) = read_to_end(stage, &client);
         stage.claim(
-            &format!("{length} bytes: floor({length}/2) = {} come back.", length / 2),
+            &format!("Of {}, floor({length}/2) = {}.", count(length, "byte"), length / 2),
             there == length && answer.len() == length / 2,
-            format!("{} bytes", answer.len()),
+            format!("{} came back", count(answer.len(), "byte")),
         )?;
         stage.close(client)?;
     }

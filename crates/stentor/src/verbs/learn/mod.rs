@@ -19,6 +19,7 @@ mod overhead;
 mod page;
 mod ports;
 mod segments;
+mod service;
 mod socket;
 mod stage;
 mod tcp;

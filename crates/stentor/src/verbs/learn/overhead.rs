@@ -17,6 +17,8 @@ const TCP_HEADER_BYTES: usize = 20 + 20;
 struct Cost {
     packets: usize,
     header_bytes: usize,
+    /// Whether the headers may have options besides, which are not counted.
+    least: bool,
     /// How often the client had to wait for something from the server: round trips.
     waits: usize,
 }
@@ -41,8 +43,8 @@ fn over_udp(stage: &mut Stage<'_>) -> Result<Cost, Stop> {
     stage.send_to(&server, &heard.to_ascii_uppercase(), source)?;
     let (answer, _) = stage.recv_from(&client, 2048)?;
     // A datagram of 11 bytes is one packet: it is far below every link's limit.
-    let cost = Cost { packets: 2, header_bytes: 2 * UDP_HEADER_BYTES, waits: 1 };
-    show(stage, "", cost)?;
+    let cost = Cost { packets: 2, header_bytes: 2 * UDP_HEADER_BYTES, least: false, waits: 1 };
+    show(stage, "headers + data", cost)?;
     stage.claim(
         "Two packets, one wait.",
         answer == SENTENCE.to_ascii_uppercase() && answer.len() == heard.len(),
@@ -62,7 +64,7 @@ fn over_tcp(stage: &mut Stage<'_>) -> Result<(Cost, Cost), Stop> {
     let server = stage.listening(1)?;
     let client = stage.connected("client", server.local())?;
     let handshake = segments(&client)?;
-    stage.fact("segments when connect returns", handshake)?;
+    stage.fact("segments after connect", handshake)?;
     stage.claim(
         "connect itself waits for the server: one round trip before the first byte.",
         handshake.incoming == 1 && handshake.outgoing == 2 && handshake.data == 0,
@@ -118,13 +120,13 @@ fn exchange(stage: &mut Stage<'_>, client: &Door, far: &Door) -> Result<(), Fail
 
 fn compare(stage: &mut Stage<'_>, udp: Cost, new: Cost, existing: Cost) -> Result<(), Stop> {
     stage.step(
-        "The three are put beside each other.",
+        "The three are put beside each other, in bytes of headers + data.",
         "A round trip on loopback takes microseconds; between continents it takes 100 ms and more, \
          so that waits weigh more than bytes.",
     )?;
-    show(stage, "UDP: ", udp)?;
-    show(stage, "TCP, new: ", new)?;
-    show(stage, "TCP, existing: ", existing)?;
+    show(stage, "UDP", udp)?;
+    show(stage, "TCP, new connection", new)?;
+    show(stage, "TCP, existing connection", existing)?;
     stage.claim(
         "A connection for one sentence costs at least four times the packets of UDP.",
         new.packets >= 4 * udp.packets,
@@ -139,15 +141,14 @@ fn compare(stage: &mut Stage<'_>, udp: Cost, new: Cost, existing: Cost) -> Resul
 
 fn cost(segments: Segments, waits: usize) -> Cost {
     let packets = segments.packets();
-    Cost { packets, header_bytes: packets * TCP_HEADER_BYTES, waits }
+    Cost { packets, header_bytes: packets * TCP_HEADER_BYTES, least: true, waits }
 }
 
 fn show(stage: &mut Stage<'_>, name: &str, cost: Cost) -> Result<(), Stop> {
+    let Cost { packets, header_bytes, waits, least } = cost;
     let data = 2 * SENTENCE.len();
-    let trips = if cost.waits == 1 { "round trip" } else { "round trips" };
-    let value = format!(
-        "{} packets, {} + {data} bytes, {} {trips}",
-        cost.packets, cost.header_bytes, cost.waits
-    );
-    stage.fact(&format!("{name}headers + data"), value)
+    let trips = if waits == 1 { "round trip" } else { "round trips" };
+    let least = if least { ">= " } else { "" };
+    let value = format!("{packets} packets, {least}{header_bytes} + {data} bytes, {waits} {trips}");
+    stage.fact(name, value)
 }

@@ -9,8 +9,11 @@ use stentor_os::net::interfaces::{self, Interface};
 use stentor_os::net::socket_table::Table;
 
 use super::calls::{Transport, anywhere, ending, refused_with};
-use super::evidence::rows;
+use super::evidence::{count, rows};
 use super::stage::{Stage, Stop};
+
+/// How many addresses are called.
+const ADDRESSES_MAX: usize = 6;
 
 pub(super) fn play(stage: &mut Stage<'_>) -> Result<(), Stop> {
     process_and_door(stage)?;
@@ -99,14 +102,20 @@ fn addresses(stage: &mut Stage<'_>) -> Result<Vec<Interface>, Stop> {
     let mut found =
         interfaces::ipv4().map_err(|error| Failure::new("getifaddrs", "the interfaces", error))?;
     let second = Ipv4Addr::new(127, 0, 0, 2);
+    // Loopback first: a machine full of containers has more interfaces than a page has lines.
+    found.sort_by_key(|known| !known.address.is_loopback());
     if cfg!(target_os = "linux") && !found.iter().any(|known| known.address == second) {
-        found.push(Interface { name: "lo (its network is 127.0.0.0/8)".into(), address: second });
+        found.insert(
+            found.len().min(1),
+            Interface { name: "lo, which has all of 127.0.0.0/8".into(), address: second },
+        );
     }
+    found.truncate(ADDRESSES_MAX);
     for interface in &found {
         stage.fact(&interface.address.to_string(), &interface.name)?;
     }
     let loopback = found.iter().any(|known| known.address == Ipv4Addr::LOCALHOST);
-    stage.claim("127.0.0.1 is among them.", loopback, format!("{} addresses", found.len()))?;
+    stage.claim("127.0.0.1 is among them.", loopback, count(found.len(), "address"))?;
     Ok(found)
 }
 

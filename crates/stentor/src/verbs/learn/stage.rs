@@ -246,7 +246,8 @@ fn refused(error: &io::Error) -> String {
     let words = describe(error);
     match errno_name(error) {
         Some(name) => format!("-1 {name} ({})", words.replace(&format!(" ({name})"), "")),
-        None => format!("-1 {words}"),
+        // The resolver's words stand behind those of the library that asked it.
+        None => format!("-1 {}", words.rsplit(": ").next().unwrap_or(&words)),
     }
 }
 

@@ -1,7 +1,10 @@
 //! The lesson `tcp`: the lecture's own application, call by call.
 
-use super::calls::{Door, Transport, anywhere};
+use std::net::SocketAddr;
+
+use super::calls::{Door, Transport, anywhere, quoted};
 use super::evidence::{settled, state_of, waiting};
+use super::service::with_service;
 use super::stage::{Stage, Stop};
 
 const SENTENCE: &[u8] = b"hello world";
@@ -11,7 +14,26 @@ pub(super) fn play(stage: &mut Stage<'_>) -> Result<(), Stop> {
     let client = connect(stage, &server)?;
     let conversation = accept(stage, &server, &client)?;
     sentence(stage, &client, &conversation)?;
-    end(stage, server, client, conversation)
+    end(stage, server, client, conversation)?;
+    with_service(stage, |_| {}, |stage, service| real(stage, service.tcp))
+}
+
+fn real(stage: &mut Stage<'_>, target: SocketAddr) -> Result<(), Stop> {
+    stage.step(
+        "The lecture's client at the service of stentor serve.",
+        "It sends no newline and keeps its end open: a service that waited for either would not \
+         answer.",
+    )?;
+    let client = stage.connected("client", target)?;
+    stage.send(&client, SENTENCE)?;
+    let answer = stage.recv_all(&client, SENTENCE.len())?;
+    stage.claim(
+        "The service answers at once, too.",
+        answer == SENTENCE.to_ascii_uppercase(),
+        quoted(&answer),
+    )?;
+    stage.close(client)?;
+    Ok(())
 }
 
 fn listen(stage: &mut Stage<'_>) -> Result<Door, Stop> {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::calls::{Door, Interest, Transport, anywhere};
+use super::service::with_service;
 use super::stage::{Stage, Stop};
 
 pub(super) fn play(stage: &mut Stage<'_>) -> Result<(), Stop> {
@@ -14,6 +15,23 @@ pub(super) fn play(stage: &mut Stage<'_>) -> Result<(), Stop> {
     cut(stage, &server, &client)?;
     stage.close(client)?;
     stage.close(server)?;
+    with_service(stage, |_| {}, |stage, service| real(stage, service.udp))
+}
+
+fn real(stage: &mut Stage<'_>, target: SocketAddr) -> Result<(), Stop> {
+    stage.step(
+        "The lecture's client at the service of stentor serve.",
+        "The service answers from the address that was called, to the address that called.",
+    )?;
+    let client = stage.socket("client", Transport::Udp)?;
+    stage.send_to(&client, b"hello world", target)?;
+    let (answer, datagram) = stage.recv_from(&client, 2048)?;
+    stage.claim(
+        "One datagram there, one back, in CAPITALS.",
+        answer == b"HELLO WORLD" && datagram.source == Some(target),
+        shown(datagram.source),
+    )?;
+    stage.close(client)?;
     Ok(())
 }
 
