@@ -28,9 +28,13 @@ mod udp;
 
 use std::fmt::Write as _;
 use std::io;
+use std::net::Ipv4Addr;
 use std::time::SystemTime;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
+use stentor_os::failure::Failure;
+use stentor_os::net::interfaces;
+use stentor_os::signal::Interrupts;
 
 use self::page::{View, heading, verdict_line};
 use self::stage::{Record, Stage, Stop, verdict};
@@ -156,16 +160,23 @@ pub fn run(args: Args) -> Result<Exit, Complaint> {
     }
     let view =
         View { quiet: args.quiet || args.json, explain: args.explain, colour: console::colour() };
+    let interrupts = Interrupts::install()
+        .map_err(|error| Failure::new("sigaction", "SIGINT and SIGTERM", error))?;
+    loopback()?;
     let mut played = Vec::new();
     for lesson in chosen {
         if args.all && !view.quiet && !played.is_empty() {
             console::data(format!("\n{}\n\n", "-".repeat(80)))?;
         }
-        let run = play(lesson, view, &mut |text| console::data(text))?;
+        let run = play(lesson, view, &interrupts, &mut |text| console::data(text))?;
         if !args.json {
             tell(&run, view.colour)?;
         }
+        let exit = run.exit;
         played.push(run);
+        if exit == Exit::Interrupted {
+            break;
+        }
     }
     let exit = worst(&played);
     if args.json {
@@ -179,24 +190,40 @@ pub fn run(args: Args) -> Result<Exit, Complaint> {
     Ok(exit)
 }
 
+/// Refuses where there is no loopback to play on.
+fn loopback() -> Result<(), Complaint> {
+    let known =
+        interfaces::ipv4().map_err(|error| Failure::new("getifaddrs", "the interfaces", error))?;
+    match known.iter().any(|interface| interface.address == Ipv4Addr::LOCALHOST) {
+        true => Ok(()),
+        false => Err(Complaint::new(
+            Exit::Impossible,
+            "no interface of this machine has the address 127.0.0.1",
+            "Bring the loopback up: ip link set lo up.",
+        )),
+    }
+}
+
 /// Plays one lesson; an error only if our own output failed.
 fn play(
     lesson: &'static Lesson,
     view: View,
+    interrupts: &Interrupts,
     out: &mut dyn FnMut(&str) -> io::Result<()>,
 ) -> Result<Played, Complaint> {
     let text = Text::parse(lesson.source);
-    let mut stage = Stage::new(view, out);
+    let mut stage = Stage::new(view, out, Some(interrupts));
     stage.open(lesson.number, lesson.name, &text)?;
     let ended = match (lesson.play)(&mut stage) {
         Ok(()) => stage.end(&text).map_err(Stop::Output),
         Err(stop) => Err(stop),
     };
     let record = stage.into_record();
-    let (exit, complaint) = match (verdict(&record, ended), view.quiet) {
-        (Ok(exit), _) => (exit, None),
-        (Err(complaint), _) if complaint.what.is_empty() => return Err(complaint),
-        (Err(complaint), _) => (complaint.exit, Some(complaint)),
+    let (exit, complaint) = match verdict(&record, ended) {
+        Ok(exit) => (exit, None),
+        // Nobody reads any more: no word, no further lesson.
+        Err(complaint) if complaint.what.is_empty() => return Err(complaint),
+        Err(complaint) => (complaint.exit, Some(complaint)),
     };
     Ok(Played { lesson, text, record, exit, complaint })
 }
@@ -242,7 +269,8 @@ fn table(played: &[Played], colour: bool) -> String {
         let verdict = match run.exit {
             Exit::Good => "holds",
             Exit::Impossible => "not possible here",
-            Exit::Bad | Exit::Usage | Exit::Environment | Exit::Interrupted => "FAILS",
+            Exit::Interrupted => "interrupted",
+            Exit::Bad | Exit::Usage | Exit::Environment => "FAILS",
         };
         let (number, name) = (run.lesson.number, run.lesson.name);
         let claims = run.record.claims.len();
@@ -252,10 +280,10 @@ fn table(played: &[Played], colour: bool) -> String {
     shown
 }
 
-/// One exit code for several lessons: a contradiction weighs most, then what could not be tried.
+/// One exit code for several lessons: an early end, then a contradiction weighs most, then what could not be tried.
 fn worst(played: &[Played]) -> Exit {
     let any = |exit| played.iter().any(|run| run.exit == exit);
-    [Exit::Bad, Exit::Environment, Exit::Impossible]
+    [Exit::Interrupted, Exit::Bad, Exit::Environment, Exit::Impossible]
         .into_iter()
         .find(|exit| any(*exit))
         .unwrap_or(Exit::Good)

@@ -10,6 +10,7 @@ use stentor_core::moment::Moment;
 use stentor_core::timeline::{Conversation, Lane, What};
 use stentor_os::clock;
 use stentor_os::failure::{Failure, describe, errno_name};
+use stentor_os::signal::Interrupts;
 
 use super::page::{Page, View};
 use super::text::Text;
@@ -36,6 +37,8 @@ pub(super) enum Stop {
     },
     /// A part of this program that the lesson uses could not do its work.
     Refused(Complaint),
+    /// The person ended it.
+    Interrupted,
     /// Our own output could not be written.
     Output(io::Error),
 }
@@ -114,12 +117,23 @@ pub(super) struct Stage<'a> {
     record: Record,
     page: Page<'a>,
     conversation: Option<Conversation>,
+    interrupts: Option<&'a Interrupts>,
 }
 
 impl<'a> Stage<'a> {
-    /// An empty stage that shows what happens through `out`, as much as `view` wants.
-    pub(super) fn new(view: View, out: &'a mut dyn FnMut(&str) -> io::Result<()>) -> Stage<'a> {
-        Stage { record: Record::default(), page: Page::new(view, out), conversation: None }
+    /// An empty stage that shows what happens through `out`, as much as `view` wants, until one
+    /// of `interrupts` comes.
+    pub(super) fn new(
+        view: View,
+        out: &'a mut dyn FnMut(&str) -> io::Result<()>,
+        interrupts: Option<&'a Interrupts>,
+    ) -> Stage<'a> {
+        Stage {
+            record: Record::default(),
+            page: Page::new(view, out),
+            conversation: None,
+            interrupts,
+        }
     }
 
     /// Shows the number, the name and the question of the lesson.
@@ -134,9 +148,17 @@ impl<'a> Stage<'a> {
 
     /// Begins a step: what is done, and why in one sentence.
     pub(super) fn step(&mut self, title: &str, reason: &str) -> Result<(), Stop> {
+        self.go_on()?;
         let step = Step { title: title.into(), reason: reason.into(), ..Step::default() };
         self.record.steps.push(step);
         Ok(self.page.step(self.record.steps.len(), title, reason)?)
+    }
+
+    fn go_on(&self) -> Result<(), Stop> {
+        match self.interrupts.is_some_and(|interrupts| interrupts.taken() > 0) {
+            true => Err(Stop::Interrupted),
+            false => Ok(()),
+        }
     }
 
     /// Records and shows a call with its outcome, and hands its result on; `about` is the address
@@ -182,6 +204,10 @@ impl<'a> Stage<'a> {
 
     /// States what the lesson says, whether it `held`, and what was `seen` instead or in proof.
     pub(super) fn claim(&mut self, text: &str, held: bool, seen: impl Display) -> Result<(), Stop> {
+        if !held {
+            // A wait that a signal cut short proves nothing.
+            self.go_on()?;
+        }
         let step = self.record.steps.len();
         let claim = Claim { step, text: text.into(), seen: seen.to_string(), held };
         self.page.claim(&claim)?;
@@ -262,15 +288,23 @@ pub(super) fn verdict(record: &Record, ended: Result<(), Stop>) -> Result<Exit, 
         Ok(()) => Ok(Exit::Bad),
         Err(Stop::Output(error)) => Err(Complaint::from(error)),
         Err(Stop::Impossible { what, next }) => Err(Complaint::new(Exit::Impossible, what, next)),
+        Err(Stop::Interrupted) => Err(interrupted()),
         Err(Stop::Refused(complaint)) => Err(complaint),
         Err(Stop::Contradicted { what, next }) => Err(Complaint::new(Exit::Bad, what, next)),
         Err(Stop::Failed(failure)) => Err(broken(failure)),
     }
 }
 
+fn interrupted() -> Complaint {
+    Complaint::new(Exit::Interrupted, "interrupted", "")
+}
+
 /// A call on which the lesson relies failed: forbidden here, or the evidence against the lesson.
 fn broken(failure: Failure) -> Complaint {
     let kind = failure.error.kind();
+    if kind == io::ErrorKind::Interrupted {
+        return interrupted();
+    }
     let waited = matches!(
         failure.operation,
         "accept" | "recv" | "recvfrom" | "read" | "send" | "sendto" | "poll" | "shutdown"
@@ -302,7 +336,7 @@ mod tests {
             shown.push_str(text);
             Ok(())
         };
-        let mut stage = Stage::new(View::default(), &mut out);
+        let mut stage = Stage::new(View::default(), &mut out, None);
         let ended = lesson(&mut stage);
         let record = stage.into_record();
         let exit = verdict(&record, ended).unwrap_or_else(|complaint| complaint.exit);
