@@ -129,3 +129,18 @@ fn answered(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::stage::rehearse;
+    use super::*;
+    use crate::complaint::Exit;
+
+    #[test]
+    fn a_concurrent_server_contradicts_what_is_said_of_an_iterative_one() {
+        let (shown, record, exit) =
+            rehearse(|stage| with_server(stage, Mode::Threads, iterative).map(drop));
+        assert_eq!(exit, Exit::Bad, "{shown}");
+        assert!(record.claims.iter().any(|claim| !claim.held));
+    }
+}

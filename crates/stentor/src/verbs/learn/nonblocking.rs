@@ -9,6 +9,9 @@ use super::stage::{Stage, Stop};
 /// EWOULDBLOCK is an error, not an endless loop.
 const MOST_BYTES: usize = 64 << 20;
 
+/// How long nothing must change before a buffer counts as full.
+const SETTLED: Duration = Duration::from_millis(20);
+
 pub(super) fn play(stage: &mut Stage<'_>) -> Result<(), Stop> {
     let (server, client, far) = empty(stage)?;
     let sent = full(stage, &client)?;
@@ -60,6 +63,8 @@ fn full(stage: &mut Stage<'_>, client: &Door) -> Result<usize, Stop> {
                     short = Some(taken);
                 }
             }
+            // Acknowledgements still on their way may make room once more.
+            Err(_) if ready(client, Interest::Write, SETTLED).unwrap_or(false) => {}
             Err(_) => break stage.send(client, &block),
         }
         if sent > MOST_BYTES {

@@ -326,22 +326,26 @@ fn broken(failure: Failure) -> Complaint {
     complaint
 }
 
+/// Plays a lesson, or a part of one, without a terminal: what it showed, recorded and came to.
+#[cfg(test)]
+pub(super) fn rehearse(
+    lesson: impl FnOnce(&mut Stage<'_>) -> Result<(), Stop>,
+) -> (String, Record, Exit) {
+    let mut shown = String::new();
+    let mut out = |text: &str| {
+        shown.push_str(text);
+        Ok(())
+    };
+    let mut stage = Stage::new(View::default(), &mut out, None);
+    let ended = lesson(&mut stage);
+    let record = stage.into_record();
+    let exit = verdict(&record, ended).unwrap_or_else(|complaint| complaint.exit);
+    (shown, record, exit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn play(lesson: impl FnOnce(&mut Stage<'_>) -> Result<(), Stop>) -> (String, Record, Exit) {
-        let mut shown = String::new();
-        let mut out = |text: &str| {
-            shown.push_str(text);
-            Ok(())
-        };
-        let mut stage = Stage::new(View::default(), &mut out, None);
-        let ended = lesson(&mut stage);
-        let record = stage.into_record();
-        let exit = verdict(&record, ended).unwrap_or_else(|complaint| complaint.exit);
-        (shown, record, exit)
-    }
 
     #[test]
     fn a_false_claim_makes_the_lesson_bad() {
@@ -352,15 +356,15 @@ mod tests {
                 stage.claim("One is two.", held, "1")
             }
         };
-        let (shown, record, exit) = play(lesson(false));
+        let (shown, record, exit) = rehearse(lesson(false));
         assert_eq!(exit, Exit::Bad);
         assert!(shown.contains("FAILS") && !record.claims[1].held, "{shown}");
-        assert_eq!(play(lesson(true)).2, Exit::Good);
+        assert_eq!(rehearse(lesson(true)).2, Exit::Good);
     }
 
     #[test]
     fn a_lesson_without_a_claim_is_no_lesson() {
-        assert_eq!(play(|stage| stage.step("Nothing.", "")).2, Exit::Bad);
+        assert_eq!(rehearse(|stage| stage.step("Nothing.", "")).2, Exit::Bad);
     }
 
     #[test]
@@ -372,7 +376,7 @@ mod tests {
                 .call("client", "recv", "3, 10", "tcp", Err::<(), _>(error), |()| String::new())?;
             Ok(())
         };
-        assert_eq!(play(silent).2, Exit::Bad);
+        assert_eq!(rehearse(silent).2, Exit::Bad);
         let forbidden = |stage: &mut Stage<'_>| {
             stage.step("Asks.", "")?;
             let error = io::Error::from(io::ErrorKind::PermissionDenied);
@@ -381,6 +385,6 @@ mod tests {
             })?;
             Ok(())
         };
-        assert_eq!(play(forbidden).2, Exit::Impossible);
+        assert_eq!(rehearse(forbidden).2, Exit::Impossible);
     }
 }

@@ -151,3 +151,29 @@ fn end(stage: &mut Stage<'_>, server: Door, client: Door, conversation: Door) ->
     stage.close(server)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use stentor_core::service::Service;
+
+    use super::super::stage::rehearse;
+    use super::*;
+    use crate::complaint::Exit;
+
+    #[test]
+    fn a_service_that_does_not_answer_in_capitals_contradicts_the_lesson() {
+        let with = |service| {
+            rehearse(|stage| {
+                with_service(
+                    stage,
+                    |plan| plan.contract.service = service,
+                    |stage, service| real(stage, service.tcp),
+                )
+            })
+        };
+        let (shown, record, exit) = with(Service::Echo);
+        assert_eq!(exit, Exit::Bad, "{shown}");
+        assert!(!record.claims[0].held && record.claims[0].seen.contains("hello world"));
+        assert_eq!(with(Service::Upper).2, Exit::Good);
+    }
+}
