@@ -153,7 +153,8 @@ impl Exchange {
         let wrong = self.open.as_ref().and_then(|question| question.answer.as_deref());
         match wrong.map(|answer| first_difference(answer, datagram)) {
             Some(at) => {
-                self.close(false);
+                // It had its answer, if a wrong one: another is one too many.
+                self.close(true);
                 Output::Wrong(at)
             }
             None => Output::Unasked,

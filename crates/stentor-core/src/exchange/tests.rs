@@ -163,7 +163,7 @@ fn wrong_late_duplicate_and_unasked_are_told_apart() {
     assert_eq!(hear(906, Input::Datagram(b"TWO")), [Output::Duplicate]);
     assert_eq!(hear(910, Input::Ask(Some(b"THREE"))), [Output::Send(1)]);
     assert_eq!(hear(911, Input::Datagram(b"THRee")), [Output::Wrong(3)]);
-    assert_eq!(hear(912, Input::Datagram(b"THREE")), [Output::Late]);
+    assert_eq!(hear(912, Input::Datagram(b"THREE")), [Output::Duplicate]);
     assert_eq!(hear(920, Input::Ask(None)), [Output::Send(1)]);
     assert_eq!(hear(921, Input::Datagram(b"anything")), [Output::Answered(took / 5)]);
     assert_eq!(hear(930, Input::Ask(Some(b""))), [Output::Send(1)]);

@@ -78,10 +78,6 @@ impl Server {
         Server { child, out, v4, v6 }
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Sends a signal to the server alone.
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();

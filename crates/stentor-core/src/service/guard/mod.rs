@@ -10,11 +10,13 @@
 //!
 //! Such datagrams are rationed in two ways. Of one address and port at most [`REPEATS`] repetitions
 //! are answered: with the forged datagram and two answers before the first repetition that makes
-//! 1 + 9 + 9 datagrams before silence, however slow the path. And all of one address (IPv4) or /64
-//! (IPv6, as hosts choose the rest of it freely: RFC 8981) share a bucket: 20 at once, then 10 a
-//! second, and who goes on beyond that is muted. A mute lasts 1 s, twice as long each time up to
-//! 64 s, and as long again without offence makes it forgotten. It holds only for datagrams with
-//! one of the signs.
+//! 1 + 9 + 9 datagrams before silence, on any path with a round trip below a second; on a longer
+//! one a loop turns less than once a second. And all of one address (IPv4) or /64 (IPv6, as hosts
+//! choose the rest of it freely: RFC 8981) share a bucket: 20 at once, then 10 a second. Who goes
+//! on beyond either ration is muted: for 1 s, twice as long each time up to 64 s, and as long again
+//! without offence makes it forgotten. A mute holds only for datagrams with one of the signs. So
+//! a client that says the same again and again, from one port and faster than once a second, has 8
+//! or 9 answers and then a pause.
 //!
 //! Two services that halve (`half`) need up to 17 datagrams more, to come down to an empty one.
 //! What it cannot see: a peer that changes what it sends each time, such as by a counter, without

@@ -9,8 +9,6 @@ use stentor_os::failure::{Failure, errno_name};
 use stentor_os::net::datagrams::Datagrams;
 use stentor_os::net::listener::{self, Listen};
 
-use crate::complaint::{Complaint, Exit};
-
 /// Where the service is to be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -57,21 +55,19 @@ const PORT_ATTEMPTS: usize = 16;
 /// Binds all of `wanted`, `threads` times each where the kernel can share a port.
 ///
 /// # Errors
-/// The first address that cannot be had, unless it is optional.
-pub(super) fn bind(wanted: &[Wanted], threads: usize, backlog: u32) -> Result<Bound, Complaint> {
+/// The first address that cannot be had, unless it is optional; and the first of those, if
+/// nothing is left.
+pub(super) fn bind(wanted: &[Wanted], threads: usize, backlog: u32) -> Result<Bound, Failure> {
     let mut attempt = 0;
     loop {
         attempt += 1;
         match bind_once(wanted, threads, backlog) {
             Err(failure) if attempt < PORT_ATTEMPTS && unlucky(wanted, &failure) => {}
-            Err(failure) => return Err(failure.into()),
-            Ok(bound) if bound.addresses.is_empty() => {
-                return Err(bound.missing.into_iter().next().map_or_else(
-                    || Complaint::usage("nothing to listen on", "Give an address with -b."),
-                    |failure| Complaint { exit: Exit::Environment, ..failure.into() },
-                ));
+            Ok(Bound { addresses, missing, .. }) if addresses.is_empty() => {
+                let nothing = || Failure::new("bind", "no address", io::ErrorKind::NotFound.into());
+                return Err(missing.into_iter().next().unwrap_or_else(nothing));
             }
-            Ok(bound) => return Ok(bound),
+            other => return other,
         }
     }
 }

@@ -1,9 +1,7 @@
 //! One UDP socket on the readiness loop: receives batches, lets the desk answer, sends.
 //!
-//! Which datagrams are answered is decided by the desk in core; when a fault holds an answer back
-//! it waits here, in a queue with a bound.
+//! Which datagrams are answered, and what a fault does to an answer, is decided in core.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
@@ -11,7 +9,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use stentor_core::moment::Moment;
 use stentor_core::service::counters::Counters;
 use stentor_core::service::datagram::{Desk, Dropped};
-use stentor_core::service::fault::FaultyDatagrams;
+use stentor_core::service::fault::datagrams::{FaultyDatagrams, Outbox, Outgoing};
 use stentor_os::net::datagrams::Datagrams;
 
 use super::Plan;
@@ -19,8 +17,6 @@ use super::connection::Hot;
 
 /// Batches received before the connections have their turn.
 const BATCHES_PER_TURN: usize = 16;
-/// Answers that faults may hold back at once; those beyond are dropped and counted.
-const DELAYED_MAX: usize = 4096;
 
 /// One UDP socket and its desk.
 #[derive(Debug)]
@@ -28,19 +24,12 @@ pub(super) struct Mailbox {
     socket: Datagrams,
     desk: Desk,
     faults: Option<FaultyDatagrams>,
-    /// Answers for later, in the order of their moments; the number tells equal moments apart.
-    delayed: BTreeMap<(Moment, u64), Envelope>,
-    serial: u64,
+    /// Answers that a fault holds back: from which of our addresses, and where to.
+    outbox: Outbox<(Option<IpAddr>, SocketAddr)>,
+    /// When the first of them is due.
+    next: Option<Moment>,
     /// Whether datagrams may be left in the socket although no event will say so.
     unread: bool,
-}
-
-/// An answer that waits.
-#[derive(Debug)]
-struct Envelope {
-    from: Option<IpAddr>,
-    to: SocketAddr,
-    bytes: Vec<u8>,
 }
 
 impl Mailbox {
@@ -48,18 +37,21 @@ impl Mailbox {
         let desk = Desk::new(plan.contract, plan.guard, own_ports.iter().copied());
         let faults = FaultyDatagrams::new(&plan.faults, plan.seed);
         let faults = (!plan.faults.is_empty()).then_some(faults);
-        Mailbox { socket, desk, faults, delayed: BTreeMap::new(), serial: 0, unread: false }
+        Mailbox { socket, desk, faults, outbox: Outbox::new(), next: None, unread: false }
     }
 
     /// When the mailbox wants its next turn without an event.
     pub(super) fn due(&self) -> Option<Moment> {
-        let delayed = self.delayed.keys().next().map(|(moment, _)| *moment);
-        if self.unread { Some(Moment::START) } else { delayed }
+        if self.unread { Some(Moment::START) } else { self.next }
     }
 
     /// Answers what has come, up to a fair share, and sends what was held back until now.
     pub(super) fn receive(&mut self, now: Moment, hot: &mut Hot, counters: &mut Counters) {
+        self.read(now, hot, counters);
         self.send_delayed(now);
+    }
+
+    fn read(&mut self, now: Moment, hot: &mut Hot, counters: &mut Counters) {
         self.unread = true;
         for _ in 0..BATCHES_PER_TURN {
             match self.socket.receive(&mut hot.batch) {
@@ -94,10 +86,10 @@ impl Mailbox {
                     Ok(reply) => {
                         let post = Post {
                             socket: &self.socket,
-                            delayed: &mut self.delayed,
-                            serial: &mut self.serial,
+                            faults: self.faults.as_mut(),
+                            outbox: &mut self.outbox,
                         };
-                        match post.deliver(now, self.faults.as_mut(), local, source, reply.bytes) {
+                        match post.deliver(now, (local, source), reply.bytes) {
                             Ok(sent) => {
                                 counters.replied(told, reply.bytes.len(), reply.cut);
                                 counters.extra_replies += sent.saturating_sub(1);
@@ -111,23 +103,25 @@ impl Mailbox {
     }
 
     fn send_delayed(&mut self, now: Moment) {
-        while let Some(entry) = self.delayed.first_entry() {
-            if entry.key().0 > now {
-                return;
+        self.next = loop {
+            match self.outbox.poll(now) {
+                Outgoing::Send((from, to), payload) => {
+                    if let Err(error) = self.socket.send(from, to, &payload) {
+                        tracing::debug!("sendmsg to {to}: {error}");
+                    }
+                }
+                Outgoing::Wait(moment) => break Some(moment),
+                Outgoing::Idle => break None,
             }
-            let Envelope { from, to, bytes } = entry.remove();
-            if let Err(error) = self.socket.send(from, to, &bytes) {
-                tracing::debug!("sendmsg to {to}: {error}");
-            }
-        }
+        };
     }
 }
 
 /// Where answers leave: now, or after a delay.
 struct Post<'a> {
     socket: &'a Datagrams,
-    delayed: &'a mut BTreeMap<(Moment, u64), Envelope>,
-    serial: &'a mut u64,
+    faults: Option<&'a mut FaultyDatagrams>,
+    outbox: &'a mut Outbox<(Option<IpAddr>, SocketAddr)>,
 }
 
 impl Post<'_> {
@@ -135,26 +129,22 @@ impl Post<'_> {
     fn deliver(
         self,
         now: Moment,
-        faults: Option<&mut FaultyDatagrams>,
-        from: Option<IpAddr>,
-        to: SocketAddr,
+        (from, to): (Option<IpAddr>, SocketAddr),
         bytes: &[u8],
     ) -> Result<u64, Dropped> {
-        let Some(faults) = faults else {
+        let Some(faults) = self.faults else {
             return self.socket.send(from, to, bytes).map(|()| 1).map_err(|_| Dropped::NotSent);
         };
         let mut became = 0;
         for portion in faults.handle(now, bytes.len()) {
             let part = bytes.get(portion.bytes).unwrap_or_default();
-            if portion.delay.is_zero() {
-                self.socket.send(from, to, part).map_err(|_| Dropped::NotSent)?;
+            let taken = if portion.delay.is_zero() {
+                self.socket.send(from, to, part).is_ok()
             } else {
-                if self.delayed.len() >= DELAYED_MAX {
-                    return Err(Dropped::NotSent);
-                }
-                let key = (now + portion.delay, *self.serial);
-                *self.serial += 1;
-                self.delayed.insert(key, Envelope { from, to, bytes: part.to_vec() });
+                self.outbox.handle(now + portion.delay, (from, to), part)
+            };
+            if !taken {
+                return Err(Dropped::NotSent);
             }
             became += 1;
         }

@@ -119,13 +119,13 @@ pub struct Running {
 ///
 /// # Errors
 /// The first address that cannot be had.
-pub fn start(plan: Plan) -> Result<Running, Complaint> {
+pub fn start(plan: Plan) -> Result<Running, Failure> {
     let alone = plan.mode != Mode::Reactor || plan.once;
     let count = if alone { 1 } else { plan.threads.max(1) };
     let bound = bind::bind(&plan.addresses, count, plan.limits.backlog)?;
     let own_ports: Vec<u16> = bound.addresses.iter().filter_map(udp_port).collect();
 
-    let failed = |error| Complaint::from(Failure::new("epoll_create", "the readiness loop", error));
+    let failed = |error| Failure::new("epoll_create", "the readiness loop", error);
     let mut polls = Vec::new();
     let mut wakers = Vec::new();
     for _ in &bound.sets {

@@ -5,6 +5,7 @@
 
 pub mod fetch;
 pub mod learn;
+pub mod send;
 pub mod serve;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,12 +1,16 @@
 //! Evidence on a lesson's own sockets, read from the kernel.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use stentor_os::failure::Failure;
 use stentor_os::net::socket_table::{self, Row, Table};
 
 use super::calls::{Door, PATIENCE};
 use super::stage::{Stop, now};
+
+/// Between two looks at the table.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The rows of the kernel's table that `wanted` picks.
 pub(super) fn rows(table: Table, wanted: impl Fn(&Row) -> bool) -> Result<Vec<Row>, Stop> {
@@ -56,7 +60,8 @@ pub(super) fn settled<T>(
         if wanted(&seen) || now().since(began) > PATIENCE {
             return Ok(seen);
         }
-        std::thread::yield_now();
+        // The table gives no event to wait for; asking without a pause would only heat the room.
+        std::thread::sleep(PAUSE);
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn with_service<T>(
     // One loop is enough for a handful of clients.
     plan.threads = 1;
     shape(&mut plan);
-    let running = serve::start(plan).map_err(Stop::Refused)?;
+    let running = serve::start(plan).map_err(|refusal| Stop::Refused(refusal.into()))?;
     let tcp = running.tcp().find(SocketAddr::is_ipv4);
     let udp = running.udp().find(SocketAddr::is_ipv4);
     let outcome = match (tcp, udp) {
