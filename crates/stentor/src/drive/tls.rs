@@ -212,7 +212,10 @@ pub fn explain(error: &io::Error) -> Option<(String, &'static str)> {
     let (words, next) = match error {
         Error::InvalidCertificate(error) => {
             let untrusted = matches!(error, CertificateError::UnknownIssuer);
-            let next = if untrusted {
+            let next = if authority(error) {
+                "Make it with basicConstraints=CA:FALSE (openssl req -x509 makes authorities \
+                 unless told otherwise); or --insecure takes any certificate."
+            } else if untrusted {
                 "--cacert FILE trusts the issuer in that file; --insecure takes any certificate, \
                  and then nobody vouches for the other end."
             } else {
@@ -250,14 +253,32 @@ fn certificate(error: &CertificateError) -> String {
             match presented.as_slice() {
                 [] => words.push_str(": it names nobody"),
                 names => {
+                    // Each comes as DnsName("example.org").
+                    let bare = |name: &String| name.split('"').nth(1).unwrap_or(name).to_owned();
+                    let names: Vec<String> = names.iter().map(bare).collect();
                     let _ = write!(words, ": it names {}", names.join(", "));
                 }
             }
             words
         }
+        CertificateError::BadSignature => {
+            "the certificate was not signed by the issuer it names".to_owned()
+        }
+        other if authority(other) => {
+            "the certificate is an authority's own, and may not be a server's as well \
+             (RFC 5280, section 4.2.1.9)"
+                .to_owned()
+        }
         CertificateError::Revoked => "the certificate was revoked".to_owned(),
         other => Error::InvalidCertificate(other.clone()).to_string(),
     }
+}
+
+/// Whether a certificate that signs others was offered as a server's own. The checker's own type
+/// for it is behind two of rustls's, so its name is looked for.
+fn authority(error: &CertificateError) -> bool {
+    matches!(error, CertificateError::Other(_))
+        && format!("{error:?}").contains("CaUsedAsEndEntity")
 }
 
 /// Follows the records of a TLS stream in one direction, to name them (RFC 8446, section 5.1).
@@ -321,10 +342,13 @@ mod tests {
         assert_eq!(Records::default().feed(&stream), "TLS handshake, change_cipher_spec, data");
         let mut records = Records::default();
         let cut: Vec<String> = stream.chunks(6).map(|piece| records.feed(piece)).collect();
-        assert_eq!(
-            cut,
-            ["TLS handshake", "TLS handshake, change_cipher_spec", "TLS data", "TLS data"]
-        );
+        let expected = [
+            "TLS handshake",
+            "TLS handshake, change_cipher_spec",
+            "TLS change_cipher_spec, data",
+            "TLS data",
+        ];
+        assert_eq!(cut, expected);
     }
 
     #[test]

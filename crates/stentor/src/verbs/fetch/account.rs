@@ -71,7 +71,7 @@ pub struct Head {
     pub reason: String,
     /// Names in lower case, values as text, in the order they came (of equal names).
     pub headers: Vec<(String, String)>,
-    /// The length of body that Content-Length announced.
+    /// The length of body that Content-Length announced; `None` also where no body follows.
     pub announced_bytes: Option<u64>,
     /// Whether the body comes in chunks (RFC 9112, section 7.1).
     pub chunked: bool,

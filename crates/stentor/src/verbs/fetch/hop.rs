@@ -29,7 +29,7 @@ use crate::drive::http::{Client, Inbox, Patience};
 use crate::drive::race::{self, Outcome, now};
 use crate::drive::reach;
 use crate::drive::tls::Tls;
-use crate::drive::wire::{Tap, Wire};
+use crate::drive::wire::{Tap, Transfers, Wire};
 
 /// How much of a redirect's own body the raw view waits for.
 const REDIRECT_BODY_MAX_BYTES: u64 = 64 * 1024;
@@ -65,6 +65,8 @@ impl Leg<'_> {
         (hop.reads, hop.writes, hop.closed) = (wire.reads, wire.writes, wire.closed);
         hop.conversation = wire.conversation;
         hop.conversation.call(now(), Lane::Client, "close", "", "0");
+        let sent = told("sent", &hop.writes, "send");
+        hop.conversation.verdicts.extend([sent, told("received", &hop.reads, "recv")]);
         outcome
     }
 
@@ -100,9 +102,15 @@ impl Leg<'_> {
         let began = now();
         let raced = race::connect(&hop.addresses, options);
         hop.phases.connect = Some(Phase { began, ended: now() });
-        let raced = raced.inspect_err(|complaint| {
+        let raced = raced.map_err(|mut complaint| {
             let what = complaint.what.clone();
             hop.conversation.witness(now(), Lane::Client, What::Note(what));
+            if complaint.what.contains("ECONNREFUSED") {
+                complaint.next = "The machine answers, but no web server listens on that port: \
+                                  check the port, or start the server."
+                    .to_owned();
+            }
+            complaint
         })?;
         for attempt in &raced.attempts {
             let outcome = match &attempt.outcome {
@@ -251,9 +259,14 @@ impl Exchange<'_> {
     ) -> Result<(), Complaint> {
         let bytes = self.inbox.borrow().head().to_vec();
         let plan = self.leg.plan;
-        let head = head(&reply, bytes);
-        let seen = excerpt(head.bytes.split(|byte| *byte == b'\n').next().unwrap_or_default());
+        let mut head = head(&reply, bytes);
+        // These have no body, whatever length they name (RFC 9112, section 6.3).
+        if plan.show == Show::Head || matches!(head.status, 204 | 304) {
+            head.announced_bytes = None;
+        }
         if hop.tls.is_some() {
+            let line = head.bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let seen = excerpt(line.trim_ascii_end());
             self.wire.borrow_mut().note(Lane::Client, format!("inside: {seen}"));
         }
         if plan.show == Show::Head {
@@ -335,6 +348,11 @@ fn head(reply: &Response<Incoming>, bytes: Vec<u8>) -> Head {
         chunked,
         bytes,
     }
+}
+
+/// `201 bytes received = 3 recv`: a stream has no messages, only bytes (RFC 9293, section 2.2).
+fn told(verb: &str, transfers: &Transfers, call: &str) -> String {
+    format!("{} bytes {verb} = {} {call}", transfers.bytes, transfers.count)
 }
 
 fn listed(addresses: &[SocketAddr]) -> String {

@@ -58,7 +58,8 @@ pub fn run(args: Args) -> Result<Exit, Complaint> {
             Ok(())
         }
     });
-    let trouble = report.trouble.take();
+    let written = output.finish(Some(&interrupts));
+    let trouble = report.trouble.take().or(written.err());
     if trouble.as_ref().is_some_and(|complaint| complaint.what.is_empty()) {
         // The reader of the body has gone; nobody waits for an account of it either.
         return trouble.map_or(Ok(Exit::Good), Err);
@@ -109,11 +110,11 @@ fn json(
     config: Option<json::fetch::Config>,
     report: Option<&Report>,
 ) -> Result<(), Complaint> {
-    let result = report.map(json::fetch::Outcomes::new);
     let exit = trouble.map_or(Exit::Good, |complaint| complaint.exit);
-    let words = trouble.map(ToString::to_string);
-    let mut envelope = Envelope::new(json::fetch::SCHEMA, started, exit, words);
-    (envelope.config, envelope.result) = (config, result);
+    let error = trouble.map(ToString::to_string);
+    let mut envelope = Envelope::new(json::fetch::SCHEMA, started, exit, error);
+    envelope.config = config;
+    envelope.result = report.map(json::fetch::Outcomes::new);
     let hops = report.into_iter().flat_map(|report| &report.hops);
     envelope.warnings = hops.flat_map(|hop| hop.warnings.iter().cloned()).collect();
     Ok(console::data(envelope.text())?)

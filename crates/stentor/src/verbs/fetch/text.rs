@@ -55,6 +55,7 @@ fn row(name: &str, took: Duration, words: &str) -> String {
 }
 
 fn detail(hop: &Hop, phase: &str) -> String {
+    let with_tls = if hop.tls.is_some() { ", TLS included" } else { "" };
     match phase {
         "resolve" => {
             let shown: Vec<String> = hop.addresses.iter().map(|a| a.ip().to_string()).collect();
@@ -69,9 +70,12 @@ fn detail(hop: &Hop, phase: &str) -> String {
             Some(tls) => format!("{}, {}", tls.version, tls.cipher),
             None => String::new(),
         },
-        "first byte" => format!("{} bytes sent", hop.writes.bytes),
+        "first byte" => format!("{} bytes sent{with_tls}", hop.writes.bytes),
         "body" => {
-            let mut words = format!("{} of body", hop.progress());
+            let mut words = match (&hop.redirect, hop.body_bytes) {
+                (Some(_), 0) => "not waited for".to_owned(),
+                (Some(_) | None, _) => format!("{} of body", hop.progress()),
+            };
             let framing = hop.head.as_ref().map(|head| (head.chunked, head.announced_bytes));
             if let Some((true, _)) = framing {
                 words.push_str(", in chunks");
@@ -79,7 +83,7 @@ fn detail(hop: &Hop, phase: &str) -> String {
             let reads = if hop.reads.count == 1 { "read" } else { "reads" };
             let _ = write!(
                 words,
-                "; {} bytes received in {} {reads}",
+                "; {} bytes received in {} {reads}{with_tls}",
                 hop.reads.bytes, hop.reads.count
             );
             words

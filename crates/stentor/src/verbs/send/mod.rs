@@ -36,7 +36,8 @@ use told::Told;
 pub struct Args {
     /// Where to, then what: the first word is a target only as tcp://HOST:PORT, udp://HOST:PORT,
     /// unix:PATH or HOST:PORT; otherwise the target is 127.0.0.1:12000
-    #[arg(value_names = ["[TARGET] [MESSAGE]"])]
+    // Two things in one list: only their words tell them apart.
+    #[arg(value_name = "TARGET] [MESSAGE")]
     words: Vec<OsString>,
     /// Sends datagrams over UDP
     #[arg(short = 'u', long)]

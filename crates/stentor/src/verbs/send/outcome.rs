@@ -52,13 +52,15 @@ pub(super) fn report(
 
 /// One line on what happened: bytes, segments or datagrams, round trip, who closed.
 pub(super) fn summary(told: &Told) -> String {
-    let mut line = format!("{} there, {} back", bytes(told.sent), bytes(told.received));
+    let mut line =
+        format!("{} there, {} back", counted(told.sent, "byte"), counted(told.received, "byte"));
     if let Some(datagrams) = &told.datagrams {
-        let _ = write!(line, "; {} datagrams out, {} in", datagrams.sent, datagrams.received);
+        let (out, back) = (counted(datagrams.sent, "datagram"), datagrams.received);
+        let _ = write!(line, "; {out} out, {back} in");
     }
     if let Some(counters) = told.info.and_then(|info| info.counters) {
-        let (out, back) = (counters.segments_out, counters.segments_in);
-        let _ = write!(line, "; {out} segments out, {back} in");
+        let (out, back) = (counters.segments_out.into(), counters.segments_in);
+        let _ = write!(line, "; {} out, {back} in", counted(out, "segment"));
     }
     if let (Some(sent), Some(first)) = (told.first_sent, told.first_byte) {
         let _ = write!(line, "; first byte after {}", ms(first.since(sent)));
@@ -74,8 +76,9 @@ pub(super) fn summary(told: &Told) -> String {
     line
 }
 
-fn bytes(count: u64) -> String {
-    if count == 1 { "1 byte".to_owned() } else { format!("{count} bytes") }
+/// `1 byte`, `2 bytes`.
+pub(super) fn counted(count: u64, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }
 
 /// Milliseconds with microseconds: `0.250 ms`.

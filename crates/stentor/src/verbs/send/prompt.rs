@@ -3,6 +3,7 @@
 
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
+use stentor_os::signal::Interrupts;
 
 use super::outcome::summary;
 use super::plan::{Plan, Source};
@@ -21,6 +22,8 @@ pub(super) fn run(plan: &Plan) -> Result<Exit, Complaint> {
         Complaint::new(Exit::Environment, format!("read from the terminal: {error}"), "")
     };
     let mut editor = DefaultEditor::new().map_err(fail)?;
+    // Once for all sentences: a signal that comes between two must not be lost.
+    let interrupts = super::interrupts()?;
     let mut exit = Exit::Good;
     loop {
         let sentence = match editor.readline("Input lowercase sentence: ") {
@@ -31,7 +34,7 @@ pub(super) fn run(plan: &Plan) -> Result<Exit, Complaint> {
         };
         // A history that cannot grow is no reason to stop.
         let _ = editor.add_history_entry(&sentence);
-        match ask(plan, sentence) {
+        match ask(plan, &interrupts, sentence) {
             Ok(()) => {}
             Err(complaint) if complaint.exit == Exit::Interrupted => return Err(complaint),
             Err(complaint) => {
@@ -43,14 +46,13 @@ pub(super) fn run(plan: &Plan) -> Result<Exit, Complaint> {
 }
 
 /// Sends one sentence and prints its answer, and what happened.
-fn ask(plan: &Plan, sentence: String) -> Result<(), Complaint> {
+fn ask(plan: &Plan, interrupts: &Interrupts, sentence: String) -> Result<(), Complaint> {
     if plan.transport == stentor_core::endpoint::Transport::Udp {
         super::plan::fits(sentence.len(), &format!("the sentence has {} bytes", sentence.len()))?;
     }
     let plan = Plan { source: Source::Message(sentence.into_bytes()), ..plan.clone() };
-    let interrupts = super::interrupts()?;
     let mut told = Told::begin();
-    let outcome = super::once(&plan, &interrupts, Sink::keep(ANSWER_MAX), &mut told);
+    let outcome = super::once(&plan, interrupts, Sink::keep(ANSWER_MAX), &mut told);
     if told.connected.is_some() && (told.received > 0 || outcome.is_ok()) {
         console::data(format!("From Server: {}\n", printable(&told.answer)))?;
         console::data(dim(&summary(&told)) + "\n")?;

@@ -1,5 +1,6 @@
 //! Keeps what is seen of a conversation for the ladder, as long as it is asked for and short.
 
+use super::outcome::counted;
 use stentor_core::moment::Moment;
 use stentor_core::timeline::{Conversation, Lane, What};
 
@@ -32,7 +33,7 @@ impl Witness {
     /// Adds a call that moved bytes, and the bytes.
     pub(super) fn moved(&mut self, at: Moment, name: &str, room: usize, from: Lane, bytes: &[u8]) {
         if self.room() {
-            let (room, count) = (format!("{room} bytes"), bytes.len().to_string());
+            let (room, count) = (counted(room as u64, "byte"), bytes.len().to_string());
             match from {
                 Lane::Client => {
                     self.talk.call(at, Lane::Client, name, room, count);
