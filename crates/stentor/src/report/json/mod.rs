@@ -4,6 +4,7 @@
 //! only added within a version; units stand in their names.
 
 pub mod fetch;
+pub mod learn;
 pub mod send;
 pub mod serve;
 
