@@ -174,7 +174,7 @@ fn outcome(told: &Told) -> Outcome {
         owed_bytes: told.owed,
         verified_bytes: told.verified,
         answer: Some(String::from_utf8_lossy(&told.answer).into_owned()),
-        answer_complete: told.answer.len() as u64 == told.received,
+        answer_complete: told.answer_whole,
         closed_first: told.closed_first.map(super::told::Closer::name),
         phases: Phases {
             resolve_ns: resolve.unwrap_or(0),
