@@ -52,8 +52,7 @@ pub(super) fn report(
 
 /// One line on what happened: bytes, segments or datagrams, round trip, who closed.
 pub(super) fn summary(told: &Told) -> String {
-    let mut line =
-        format!("{} there, {} back", counted(told.sent, "byte"), counted(told.received, "byte"));
+    let mut line = format!("{} out, {} back", counted(told.sent, "byte"), told.received);
     if let Some(datagrams) = &told.datagrams {
         let (out, back) = (counted(datagrams.sent, "datagram"), datagrams.received);
         let _ = write!(line, "; {out} out, {back} in");
@@ -64,9 +63,6 @@ pub(super) fn summary(told: &Told) -> String {
     }
     if let (Some(sent), Some(first)) = (told.first_sent, told.first_byte) {
         let _ = write!(line, "; first byte after {}", ms(first.since(sent)));
-    }
-    if let Some(info) = told.info {
-        let _ = write!(line, ", round trip {} by the kernel", ms(info.rtt));
     }
     match told.closed_first {
         Some(closer) => line.push_str(&format!("; the {} closed first", closer.name())),
