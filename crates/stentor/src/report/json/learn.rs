@@ -1,26 +1,27 @@
 //! `stentor.learn/1`: what the lessons did, what they saw, which of their claims held.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The name and version of these keys.
 pub const SCHEMA: &str = "stentor.learn/1";
 
 /// What was asked for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Config {
     /// The names of the lessons to run; empty: only the list was asked for.
     pub lessons: Vec<&'static str>,
 }
 
 /// What came of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Outcome {
     /// The lessons that were run, or that there are.
     pub lessons: Vec<Lesson>,
 }
 
 /// One lesson.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct Lesson {
     /// Its name on the command line.
     pub lesson: &'static str,
@@ -45,7 +46,7 @@ pub struct Lesson {
 }
 
 /// A sentence of the notes, and what is true.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Note {
     /// What the notes say.
     pub says: String,
@@ -54,7 +55,7 @@ pub struct Note {
 }
 
 /// A step.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Step {
     /// From 1.
     pub step: usize,
@@ -67,7 +68,7 @@ pub struct Step {
 }
 
 /// A system call.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Call {
     /// Who made it.
     pub who: String,
@@ -80,7 +81,7 @@ pub struct Call {
 }
 
 /// A piece of evidence.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Fact {
     /// The step it belongs to.
     pub step: usize,
@@ -91,7 +92,7 @@ pub struct Fact {
 }
 
 /// A claim.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Claim {
     /// The step it belongs to.
     pub step: usize,
