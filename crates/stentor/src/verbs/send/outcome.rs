@@ -62,7 +62,7 @@ pub(super) fn summary(told: &Told) -> String {
         let _ = write!(line, "; {} out, {back} in", counted(out, "segment"));
     }
     if let (Some(sent), Some(first)) = (told.first_sent, told.first_byte) {
-        let _ = write!(line, "; first byte after {}", ms(first.since(sent)));
+        let _ = write!(line, "; round trip {}", ms(first.since(sent)));
     }
     match told.closed_first {
         Some(closer) => line.push_str(&format!("; the {} closed first", closer.name())),
