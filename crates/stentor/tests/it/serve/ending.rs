@@ -46,6 +46,36 @@ fn both_signals_end_it_in_order_in_every_mode() {
 }
 
 #[test]
+fn an_answer_that_a_fault_delays_is_still_sent_after_the_signal() {
+    for mode in ["reactor", "threads", "processes", "iterative"] {
+        let server = Server::start(&["--fault", "late=1500ms", "--mode", mode]);
+        let mut client = TcpStream::connect(server.v4).unwrap();
+        client.write_all(b"before").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        server.signal("-TERM");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "BEFORE", "{mode}");
+        assert_eq!(server.wait().0.code(), Some(0), "{mode}");
+    }
+}
+
+#[test]
+fn a_connection_that_is_silent_on_purpose_does_not_hold_up_the_end() {
+    for mode in MODES {
+        let server = Server::start(&["--fault", "silent", "--drain", "1h", "--mode", mode]);
+        let mut client = TcpStream::connect(server.v4).unwrap();
+        client.write_all(b"hello?").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        server.signal("-TERM");
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer, b"", "{mode}");
+        assert_eq!(server.wait().0.code(), Some(0), "{mode}");
+    }
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     // A fault keeps the connection silent, so that the drain has something to wait for.
     let server = Server::start(&["--fault", "late=1h", "--drain", "1h"]);
@@ -57,6 +87,112 @@ fn a_second_signal_ends_at_once() {
     while TcpStream::connect(server.v4).is_ok() {}
     server.signal("-TERM");
     assert_eq!(server.wait().0.code(), Some(130));
+}
+
+#[test]
+fn whoever_was_in_the_backlog_at_the_signal_is_answered() {
+    let server = Server::start(&["--threads", "1"]);
+    // While it is stopped, connections and their bytes wait in the kernel.
+    server.signal("-STOP");
+    let mut clients: Vec<TcpStream> = (0..500)
+        .map(|_| {
+            let mut client = TcpStream::connect(server.v4).unwrap();
+            client.write_all(b"x").unwrap();
+            client
+        })
+        .collect();
+    server.signal("-TERM");
+    server.signal("-CONT");
+    for client in &mut clients {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "X");
+    }
+    let (status, summary) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    assert!(summary.contains("500 accepted = 500 closed"), "{summary}");
+}
+
+/// Talks to a server without a pause until it closes.
+fn chat(mut client: TcpStream) -> std::thread::JoinHandle<()> {
+    client.write_all(b"x").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+    std::thread::spawn(move || {
+        while client.write_all(b"x").is_ok() && client.read_exact(&mut [0]).is_ok() {}
+    })
+}
+
+#[test]
+fn a_client_that_never_falls_silent_does_not_outlast_the_deadline() {
+    for mode in MODES {
+        let server = Server::start(&["--mode", mode, "--drain", "300ms"]);
+        let client = chat(TcpStream::connect(server.v4).unwrap());
+        server.signal("-TERM");
+        let (status, summary) = server.wait();
+        assert_eq!(status.code(), Some(0), "{mode}");
+        assert!(summary.contains("closed (drained 1)"), "{mode}: {summary}");
+        client.join().unwrap();
+    }
+}
+
+#[test]
+fn a_second_signal_ends_a_conversation_in_every_mode() {
+    for mode in MODES {
+        let server = Server::start(&["--mode", mode, "--drain", "1h"]);
+        let client = chat(TcpStream::connect(server.v4).unwrap());
+        server.signal("-TERM");
+        // One signal cannot be told from two that come at once.
+        server.signal("-INT");
+        assert_eq!(server.wait().0.code(), Some(130), "{mode}");
+        client.join().unwrap();
+    }
+}
+
+#[test]
+fn one_at_a_time_still_hears_the_signal_while_clients_queue() {
+    let server = Server::start(&["--mode", "iterative"]);
+    let address = server.v4;
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            std::thread::spawn(move || {
+                while let Ok(mut client) = TcpStream::connect(address) {
+                    let _ = client.write_all(b"x").and_then(|()| client.read_exact(&mut [0]));
+                }
+            })
+        })
+        .collect();
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(b"x").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+    drop(client);
+    server.signal("-TERM");
+    assert_eq!(server.wait().0.code(), Some(0));
+    clients.into_iter().for_each(|client| client.join().unwrap());
+}
+
+#[test]
+fn a_signal_to_the_whole_group_lets_every_process_answer() {
+    for signal in ["-TERM", "-INT"] {
+        let server = Server::start_in_group(&["--mode", "processes"]);
+        let mut clients: Vec<TcpStream> =
+            (0..5).map(|_| TcpStream::connect(server.v4).unwrap()).collect();
+        let mut answer = [0; 6];
+        for client in &mut clients {
+            client.write_all(b"x").unwrap();
+            client.read_exact(&mut answer[..1]).unwrap();
+        }
+        server.signal_group(signal);
+        for client in &mut clients {
+            client.write_all(b"before").unwrap();
+            client.read_exact(&mut answer).unwrap();
+            assert_eq!(&answer, b"BEFORE");
+        }
+        drop(clients);
+        let (status, summary) = server.wait();
+        assert_eq!(status.code(), Some(0));
+        assert!(summary.contains("5 accepted = 5 closed"), "{summary}");
+        assert!(!summary.contains("error"), "{summary}");
+    }
 }
 
 #[test]
