@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 
 use super::{MODES, ask};
-use crate::program::{Server, stentor};
+use crate::program::{Server, run, stentor};
 
 #[test]
 fn a_sentence_without_newline_is_answered_at_once_in_every_mode() {
@@ -206,6 +206,35 @@ fn a_unix_socket_answers_and_leaves_no_path_behind() {
     assert_eq!(server.end().0.code(), Some(0));
     assert!(!path.exists());
     std::fs::remove_dir(&folder).unwrap();
+}
+
+#[test]
+fn a_path_left_by_a_killed_server_is_taken_over_and_any_other_is_not() {
+    let folder = std::env::temp_dir().join(format!("stentor-it-left-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("socket");
+    let written = format!("unix:{}", path.display());
+    // A listener that ends without removing its file, as a killed server does.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let server = Server::start(&["-b", "127.0.0.1", "-b", &written]);
+    let said = run(&["serve", "-b", &written], b"");
+    assert_eq!(said.code, Some(3));
+    assert!(said.err.contains("ss -lxp"), "{}", said.err);
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.write_all(b"x").unwrap();
+    stream.read_exact(&mut [0]).unwrap();
+    drop(stream);
+    server.end();
+    // A start that fails later leaves nothing behind.
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap().to_string();
+    assert_eq!(run(&["serve", "-b", &written, "-b", &taken], b"").code, Some(3));
+    assert!(!path.exists());
+    // A plain file is nobody's to remove.
+    std::fs::write(&path, "letters").unwrap();
+    assert_eq!(run(&["serve", "-b", &written], b"").code, Some(3));
+    assert_eq!(std::fs::read(&path).unwrap(), b"letters");
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]
