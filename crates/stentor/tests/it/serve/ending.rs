@@ -217,10 +217,39 @@ fn once_ends_after_one_connection_or_one_answered_datagram() {
 }
 
 #[test]
+fn a_reader_of_the_ready_line_who_has_gone_ends_nothing() {
+    // The port is known beforehand: nobody can read which one was got.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut child = stentor()
+        .args(["serve", "--tcp", "-1", "-b", &address.to_string()])
+        .stdout(writer)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut client = loop {
+        match TcpStream::connect(address) {
+            Ok(client) => break client,
+            Err(_) => assert!(child.try_wait().unwrap().is_none(), "it has ended"),
+        }
+    };
+    client.write_all(b"x").unwrap();
+    let mut answer = [0];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, *b"X");
+    drop(client);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn the_summary_as_json_adds_up() {
+    let (seed, address);
     let output = {
         let mut child = stentor()
-            .args(["serve", "-p", "0", "-1", "--json"])
+            .args(["serve", "-p", "0", "-1", "--json", "--fault", "dup:0%"])
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped())
             .spawn()
@@ -233,12 +262,19 @@ fn the_summary_as_json_adds_up() {
         let mut client = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
         client.write_all(b"json").unwrap();
         drop(client);
+        let mut rest = String::new();
+        err.read_to_string(&mut rest).unwrap();
+        seed = rest.trim().rsplit(' ').next().unwrap().parse::<u64>().unwrap();
+        address = format!("tcp://127.0.0.1:{port}");
         child.wait_with_output().unwrap()
     };
     let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(object["schema"], "stentor.serve/1");
     assert_eq!(object["ok"], true);
     assert_eq!(object["exit_code"], 0);
+    // What was really used, not what a second look at the arguments would come to.
+    assert_eq!(object["config"]["seed"], seed);
+    assert_eq!(object["config"]["addresses"][0], address);
     let connections = &object["result"]["connections"];
     let closed: u64 =
         connections["closed"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
