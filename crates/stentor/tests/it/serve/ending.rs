@@ -196,6 +196,25 @@ fn a_signal_to_the_whole_group_lets_every_process_answer() {
 }
 
 #[test]
+fn a_parent_that_ignores_the_end_of_children_does_not_end_the_server() {
+    let mut command = std::process::Command::new("sh");
+    let program = stentor();
+    command.args(["-c", "trap '' CHLD; exec \"$0\" serve -p 0 --mode processes"]);
+    let server = Server::start_by(command.arg(program.get_program()));
+    for _ in 0..2 {
+        let mut client = TcpStream::connect(server.v4).unwrap();
+        client.write_all(b"x").unwrap();
+        client.read_exact(&mut [0]).unwrap();
+    }
+    // This one answers no FIN, so that the end takes longer than until children are looked after.
+    let held = TcpStream::connect(server.v4).unwrap();
+    let (status, summary) = server.end();
+    drop(held);
+    assert_eq!(status.code(), Some(0));
+    assert!(summary.contains("3 accepted = 3 closed (by_client 2, drained 1)"), "{summary}");
+}
+
+#[test]
 fn once_ends_after_one_connection_or_one_answered_datagram() {
     for mode in MODES {
         let server = Server::start(&["-1", "--mode", mode]);

@@ -266,7 +266,7 @@ impl Acceptor {
         let child = process::fork_into(&ours, || {
             let stage = || match (&family.stop.1).read(&mut [0]) {
                 Ok(0) => Stage::Draining,
-                _ => Stage::Serving,
+                Ok(_) | Err(_) => Stage::Serving,
             };
             let line = Line { socket, limits, stage: &stage };
             let report = Conversation { line, session, faulty }.run();
