@@ -361,10 +361,15 @@ impl Connection {
         }
     }
 
+    /// Whether nothing waits for the client and no byte has moved for `quiet`.
+    pub(super) fn is_quiet(&self, now: Moment, quiet: Duration) -> bool {
+        self.waiting.is_none() && self.moved.until(now) >= quiet
+    }
+
     /// Ends an open conversation in order if no byte moved for `quiet`: the server is ending.
     /// Returns whether a turn is due.
     pub(super) fn drain(&mut self, now: Moment, quiet: Duration) -> bool {
-        if self.waiting.is_some() || self.moved.until(now) < quiet {
+        if !self.is_quiet(now, quiet) {
             return false;
         }
         let owes_nothing = self.faulty.as_ref().is_some_and(|faulty| faulty.queued() == 0);

@@ -309,19 +309,24 @@ impl Reactor {
             limits.after_fin = limits.after_fin.min(LINGER_DRAINING);
         }
         let mut over = Vec::new();
-        let mut last_words = Vec::new();
+        let mut quiet = Vec::new();
         for (key, connection) in &mut self.connections {
             if let Some(reason) = connection.expired(now, &limits) {
                 over.push((key, reason));
-            } else if self.drain_until.is_some() && connection.drain(now, QUIET) {
-                last_words.push(key);
+            } else if self.drain_until.is_some() && connection.is_quiet(now, QUIET) {
+                quiet.push(key);
             }
         }
         for (key, reason) in over {
             self.close(key, reason, now);
         }
-        for key in last_words {
+        for key in quiet {
+            // Bytes may have come whose event is still in the kernel: they were in time.
             self.turn(key, true, now);
+            let drains = |connection: &mut Connection| connection.drain(now, QUIET);
+            if self.connections.get_mut(key).is_some_and(drains) {
+                self.turn(key, true, now);
+            }
         }
     }
 

@@ -113,6 +113,36 @@ fn whoever_was_in_the_backlog_at_the_signal_is_answered() {
     assert!(summary.contains("500 accepted = 500 closed"), "{summary}");
 }
 
+#[test]
+fn bytes_of_long_silent_clients_count_if_they_come_before_the_signal() {
+    stentor_os::limits::raise_descriptors().unwrap();
+    // More of them than events fit into one call, and silent for longer than a drain waits.
+    let server = Server::start(&["--threads", "1"]);
+    let mut clients: Vec<TcpStream> = (0..1500)
+        .map(|_| {
+            let mut client = TcpStream::connect(server.v4).unwrap();
+            client.write_all(b"x").unwrap();
+            client
+        })
+        .collect();
+    let mut answer = [0];
+    clients.iter_mut().for_each(|client| client.read_exact(&mut answer).unwrap());
+    let silent = std::time::Instant::now();
+    while silent.elapsed() < std::time::Duration::from_millis(300) {
+        std::thread::yield_now();
+    }
+    server.signal("-STOP");
+    clients.iter_mut().for_each(|client| client.write_all(b"y").unwrap());
+    server.signal("-TERM");
+    server.signal("-CONT");
+    for client in &mut clients {
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, *b"Y");
+    }
+    let (_, summary) = server.wait();
+    assert!(summary.contains("3000 bytes in, 3000 out"), "{summary}");
+}
+
 /// Talks to a server without a pause until it closes.
 fn chat(mut client: TcpStream) -> std::thread::JoinHandle<()> {
     client.write_all(b"x").unwrap();

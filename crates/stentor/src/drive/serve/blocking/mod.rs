@@ -222,7 +222,7 @@ impl Acceptor {
                 drain_until.set(Some(deadline));
                 if deadline <= now() { Stage::Ended } else { Stage::Draining }
             }
-            other => other,
+            stage @ (Stage::Serving | Stage::Ended) => stage,
         };
         let line = Line { socket, limits, stage: &stage };
         let report = Conversation { line, session, faulty }.run();
