@@ -127,22 +127,22 @@ fn check(block: &[u8]) -> Result<(), String> {
     }
 }
 
-/// GB/s of `pass` in one turn. Each pass finds a fresh copy of the block, still in the cache, as
-/// what a socket has just delivered is; only the pass itself is timed.
+/// GB/s of the median `pass` of one turn. Each pass finds a fresh copy of the block, still in the
+/// cache, as what a socket has just delivered is; only the pass itself is timed.
 fn rate(block: &[u8], mut pass: impl FnMut(&mut [u8])) -> f64 {
     let mut work = block.to_vec();
-    let (mut spent, mut passes) = (Duration::ZERO, 0_u32);
-    while spent < TURN {
+    let mut passes = Vec::new();
+    let turn = Instant::now();
+    while turn.elapsed() < TURN {
         work.copy_from_slice(block);
         let start = Instant::now();
         pass(black_box(work.as_mut_slice()));
-        spent += start.elapsed();
-        passes += 1;
+        passes.push(start.elapsed().as_secs_f64());
     }
-    f64::from(passes) * block.len() as f64 / spent.as_secs_f64() / 1e9
+    block.len() as f64 / median(passes) / 1e9
 }
 
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates.get(rates.len() / 2).copied().unwrap_or_default()
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }

@@ -92,27 +92,25 @@ fn render(pages: &[usize], rows: &[Row]) -> String {
          /// The version of Unicode whose upper case this is.\n\
          pub const UNICODE_VERSION: &str = \"{major}.{minor}.{update}\";\n\n"
     );
-    let mut put = |line: String| text.push_str(&line);
-    put(format!(
-        "/// For each 64 scalars the number of their row in `ROWS`, from 1; 0: no case.\n"
-    ));
-    put(format!("#[rustfmt::skip]\npub(super) static PAGES: [u8; {}] = [\n", pages.len()));
+    let mut put = |line: &str| text.push_str(line);
+    put("/// For each 64 scalars the number of their row in `ROWS`, from 1; 0: no case.\n");
+    put(&format!("#[rustfmt::skip]\npub(super) static PAGES: [u8; {}] = [\n", pages.len()));
     for line in pages.chunks(32) {
-        put(format!("    {},\n", numbers(line)));
+        put(&format!("    {},\n", numbers(line)));
     }
-    put(format!("];\n\n/// The rows, by scalar.\n"));
-    put(format!("#[rustfmt::skip]\npub(super) static ROWS: [Row; {}] = [\n", rows.len()));
+    put("];\n\n/// The rows, by scalar.\n");
+    put(&format!("#[rustfmt::skip]\npub(super) static ROWS: [Row; {}] = [\n", rows.len()));
     for row in rows {
-        put(format!("    // U+{:04X}\n", row.page * ROW_LEN));
+        put(&format!("    // U+{:04X}\n", row.page * ROW_LEN));
         // From the byte before the last backwards, as `Row::prefix` tells.
         let mut prefix: Vec<u8> = row.prefix.iter().rev().copied().collect();
         prefix.resize(3, 0);
         let (width, prefix) = (row.prefix.len() + 1, numbers(&prefix));
-        put(format!("    Row {{ width: {width}, prefix: [{prefix}], first: {},\n", row.first));
-        put(format!("        last: [{}\n", quarters(&row.last)));
-        put(format!("        before: [{} }},\n", quarters(&row.before)));
+        put(&format!("    Row {{ width: {width}, prefix: [{prefix}], first: {},\n", row.first));
+        put(&format!("        last: [{}\n", quarters(&row.last)));
+        put(&format!("        before: [{} }},\n", quarters(&row.before)));
     }
-    put(format!("];\n"));
+    put("];\n");
     text
 }
 

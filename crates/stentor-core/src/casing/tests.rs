@@ -178,6 +178,16 @@ fn random_case(seed: Seed, len_max: u64) {
 }
 
 #[test]
+fn both_ways_of_writing_in_place_agree() {
+    for seed in (0..20_000).map(Seed) {
+        let text = random_text(&mut Dice::new(seed, "text"), 300);
+        let (mut row, mut vector) = (text.clone(), text);
+        assert_eq!(row::in_place(&mut row), vector::in_place(&mut vector), "{seed:?}");
+        assert!(row == vector, "{seed:?}");
+    }
+}
+
+#[test]
 fn random_cuts_of_100_000_random_texts() {
     (0..99_000).for_each(|seed| random_case(Seed(seed), 300));
     // Beyond what is answered at once, in place or in the second buffer.

@@ -4,6 +4,9 @@
 //! A block is loaded once; for each row (see `row.rs`) that its characters belong to, the flips
 //! of all its characters of that row are looked up at once; then all flips are applied. So the
 //! cost depends on how many rows meet in 32 bytes: in one alphabet, one or two.
+//!
+//! Every load and store goes through an array, which the compiler makes one instruction: so the
+//! only unsafe thing is the call of a function compiled for AVX2.
 
 /// Upper-cases `text` in place up to the first character whose upper case does not fit there, and
 /// returns where that begins: the length of `text` if there is none. Nothing beyond is touched.
@@ -28,6 +31,8 @@ mod avx2 {
 
     /// Bytes in a block.
     const BLOCK: usize = 32;
+    /// Blocks of ASCII that are tested as one.
+    const GROUP: usize = 8;
     /// How many rows are remembered: Vietnamese has characters of five, other languages of fewer.
     const KNOWN: usize = 6;
 
@@ -64,23 +69,25 @@ mod avx2 {
         }
     }
 
-    /// Upper-cases groups of four blocks as long as they are ASCII; returns how many bytes.
+    /// Upper-cases groups of blocks as long as they are ASCII; returns how many bytes.
     #[target_feature(enable = "avx2")]
     fn ascii(text: &mut [u8]) -> usize {
         let (blocks, _) = text.as_chunks_mut::<BLOCK>();
-        let (groups, _) = blocks.as_chunks_mut::<4>();
+        let (groups, _) = blocks.as_chunks_mut::<GROUP>();
         let mut done = 0;
         for group in groups {
-            let [a, b, c, d] = group;
-            let loaded = [load(a), load(b), load(c), load(d)];
-            let [va, vb, vc, vd] = loaded;
-            if mask(or(or(va, vb), or(vc, vd))) != 0 {
+            let mut all = _mm256_setzero_si256();
+            for place in group.iter() {
+                all = or(all, load(place));
+            }
+            if mask(all) != 0 {
                 break;
             }
-            for (place, block) in [a, b, c, d].into_iter().zip(loaded) {
+            for place in group {
+                let block = load(place);
                 store(place, _mm256_xor_si256(block, ascii_flips(block)));
             }
-            done += 4 * BLOCK;
+            done += GROUP * BLOCK;
         }
         done
     }
@@ -119,6 +126,7 @@ mod avx2 {
         (done.min(text.len()), stopped)
     }
 
+    /// Upper-cases one block.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn step(block: __m256i, known: &mut Known) -> Step {
@@ -232,6 +240,7 @@ mod avx2 {
         mask(of_row) >> (row.width - 1)
     }
 
+    /// What flips in the bytes `a` to `z`; nothing does in others, ASCII or not.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn ascii_flips(block: __m256i) -> __m256i {
@@ -281,7 +290,8 @@ mod avx2 {
             0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23,
             24, 25, 26, 27, 28, 29, 30, 31,
         );
-        _mm256_blendv_epi8(block, upper, _mm256_cmpgt_epi8(splat(done as u8), places))
+        let done = splat(u8::try_from(done).unwrap_or(0));
+        _mm256_blendv_epi8(block, upper, _mm256_cmpgt_epi8(done, places))
     }
 
     /// For each quarter of the continuation bytes, what looks them up in 16 values: `shuffle`
@@ -294,6 +304,7 @@ mod avx2 {
         [quarter(0x80), quarter(0x90), quarter(0xA0), quarter(0xB0)]
     }
 
+    /// What a column of a row holds for each continuation byte; zero for others.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn lookup(column: &[[u8; 16]; 4], quarters: &[__m256i; 4]) -> __m256i {
@@ -305,18 +316,21 @@ mod avx2 {
         )
     }
 
+    /// All bytes 16 - N places later, after zeros.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn later<const N: i32>(block: __m256i) -> __m256i {
         _mm256_alignr_epi8::<N>(block, _mm256_permute2x128_si256::<0x08>(block, block))
     }
 
+    /// All bytes N places earlier, before zeros.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn earlier<const N: i32>(block: __m256i) -> __m256i {
         _mm256_alignr_epi8::<N>(_mm256_permute2x128_si256::<0x81>(block, block), block)
     }
 
+    /// The top bit of each byte.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn mask(block: __m256i) -> u32 {
