@@ -60,18 +60,18 @@ fn bits(byte: u8, mask: u8) -> usize {
 /// returns where that begins: the length of `text` if there is none. Nothing beyond is touched.
 pub(super) fn in_place(text: &mut [u8]) -> usize {
     let mut at = 0;
-    while let Some(rest) = text.get_mut(at..).filter(|rest| !rest.is_empty()) {
-        match ascii(rest) {
-            0 => {}
-            done => {
-                at += done;
-                continue;
-            }
-        }
-        match character(rest) {
-            Some(width) => at += width,
-            None => return at,
-        }
+    while let Some(rest) = text.get_mut(at..)
+        && let Some(first) = rest.first()
+    {
+        at += match first {
+            ..=0x7F => ascii(rest),
+            // The rest of a character that has no case, or of none.
+            0x80..=0xBF => 1,
+            0xC0.. => match character(rest) {
+                Some(len) => len,
+                None => return at,
+            },
+        };
     }
     at
 }
@@ -93,8 +93,8 @@ fn ascii(text: &mut [u8]) -> usize {
     done
 }
 
-/// Upper-cases the character that `text`, not ASCII, begins with, and returns its length in bytes
-/// (of what has no case: of its first byte, the rest being none either). `None`: it does not fit.
+/// Upper-cases the character whose lead byte `text` begins with, and returns its length in bytes;
+/// 1 if it has no case or is none. `None`: its upper case does not fit.
 fn character(text: &mut [u8]) -> Option<usize> {
     let row = Row::of(text);
     let character = row.and_then(|row| text.get_mut(..usize::from(row.width)));
