@@ -126,6 +126,19 @@ impl FromStr for Probability {
     }
 }
 
+/// In per cent where that reads back exactly, else plain: `7%`.
+impl fmt::Display for Probability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // 0.07 * 100.0 is 7.000000000000001.
+        let digits = format!("{:.10}", self.0 * 100.0);
+        let percent = digits.trim_end_matches('0').trim_end_matches('.').to_owned() + "%";
+        match percent.parse::<Probability>() {
+            Ok(read) if read == *self => f.write_str(&percent),
+            _ => write!(f, "{}", self.0),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +202,19 @@ mod tests {
         check("100%", Some(1.0));
         check("101%", None);
         check("%", None);
+    }
+
+    #[test]
+    fn probabilities_read_back() {
+        let check = |value: f64, expected: &str| {
+            assert_eq!(Probability(value).to_string(), expected);
+            assert_eq!(expected.parse(), Ok(Probability(value)));
+        };
+        check(0.0, "0%");
+        check(0.07, "7%");
+        check(0.005, "0.5%");
+        check(1.0, "100%");
+        check(1e-15, "0.000000000000001");
     }
 
     #[test]

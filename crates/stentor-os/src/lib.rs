@@ -7,5 +7,6 @@ pub mod clock;
 pub mod failure;
 pub mod limits;
 pub mod net;
+pub mod process;
 pub mod resolve;
 pub mod signal;

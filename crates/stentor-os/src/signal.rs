@@ -4,6 +4,8 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::SigId;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level;
@@ -25,10 +27,46 @@ impl Interrupts {
         Ok(Interrupts { pipe, handlers: [interrupt, terminate] })
     }
 
+    /// Lets SIGINT and SIGTERM end a call that blocks (EINTR) instead of its being restarted
+    /// (SA_RESTART, sigaction(2)): for a loop that writes to a pipe nobody may be reading.
+    pub fn end_blocked_calls(&self) -> io::Result<()> {
+        for signal in [SIGINT, SIGTERM] {
+            // SAFETY: an all-zero sigaction is a valid value of this plain C struct; the first
+            // call fills it with the action in force, the second puts it back with one flag less.
+            let result = unsafe {
+                let mut action: libc::sigaction = std::mem::zeroed();
+                match libc::sigaction(signal, std::ptr::null(), &mut action) {
+                    0 => {
+                        action.sa_flags &= !libc::SA_RESTART;
+                        libc::sigaction(signal, &action, std::ptr::null_mut())
+                    }
+                    failed => failed,
+                }
+            };
+            if result != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    }
+
     /// How many signals have come since the last call; does not wait.
     pub fn taken(&self) -> usize {
         let mut bytes = [0; 64];
         (&self.pipe).read(&mut bytes).unwrap_or(0)
+    }
+
+    /// Waits until a signal has come or `other` is readable or closed (poll(2)), and says how many
+    /// signals have.
+    pub fn wait(&self, other: BorrowedFd<'_>) -> io::Result<usize> {
+        let mut waited = [
+            PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN),
+            PollFd::new(other, PollFlags::POLLIN),
+        ];
+        match poll(&mut waited, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => Ok(self.taken()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 }
 

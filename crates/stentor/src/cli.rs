@@ -7,11 +7,26 @@ use clap::{Parser, Subcommand};
 
 use crate::complaint::{Complaint, Exit};
 use crate::report::console;
-use crate::verbs::{fetch, learn, send, serve};
+use crate::verbs::{both, fetch, generate, learn, send, serve};
+
+/// Which letters have capitals depends on the version of Unicode.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (Unicode 17.0.0)");
+
+const EXIT_CODES: &str = "\
+Exit codes, the same for every verb:
+  0    done, and good
+  1    done, but the verdict is bad: wrong, missing or incomplete answers, a failed check
+  2    the arguments were not understood
+  3    the network or the system refused: cannot resolve, connect, bind, open
+  4    not possible here: a privilege or a limit is missing; the remedy is named
+  130  ended by ^C, after the report so far (serve ends in order, with 0)";
 
 /// Sockets made visible, testable and fast: lower case in, CAPITALS out, over TCP and UDP.
+///
+/// Alone it starts the service on the loopback addresses and a client on it: a prompt at a
+/// terminal, a filter in a pipe (echo hello | stentor).
 #[derive(Debug, Parser)]
-#[command(name = "stentor", version)]
+#[command(name = "stentor", version = VERSION, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -27,6 +42,9 @@ enum Verb {
     Fetch(fetch::Args),
     /// Runs a lesson of the lecture for real and shows its evidence
     Learn(learn::Args),
+    /// Writes completions and man pages
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 /// Parses, runs, and gives the exit code of the run.
@@ -53,10 +71,28 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn act(cli: Cli) -> Result<Exit, Complaint> {
     match cli.verb {
-        None => Ok(Exit::Good),
+        None => both::run(),
         Some(Verb::Serve(args)) => serve::run(args),
         Some(Verb::Send(args)) => send::run(args),
         Some(Verb::Fetch(args)) => fetch::run(args),
         Some(Verb::Learn(args)) => learn::run(args),
+        Some(Verb::Generate(args)) => generate::run(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_version_names_the_unicode_of_the_table() {
+        let (major, minor, patch) = char::UNICODE_VERSION;
+        assert!(VERSION.ends_with(&format!("(Unicode {major}.{minor}.{patch})")), "{VERSION}");
     }
 }

@@ -59,7 +59,7 @@ pub struct Conversation {
     pub client: String,
     /// Name of the server's lane.
     pub server: String,
-    /// In the order of time; [`Conversation::note`] and its like keep that order.
+    /// In the order of time; [`Conversation::witness`] keeps it.
     pub events: Vec<Event>,
     /// Findings in words: `1 send = 2 recv`.
     pub verdicts: Vec<String>,

@@ -1,1 +1,11 @@
 //! Sockets: made with their options set, and asked what the kernel knows of them.
+//!
+//! Each call is one the man pages know; which to make, and when, is left to the drivers.
+
+pub mod datagrams;
+pub mod listener;
+pub mod option;
+pub mod poll;
+pub mod queues;
+#[cfg(target_os = "linux")]
+pub mod tcp_info;

@@ -1,6 +1,8 @@
 //! Standard output is data, standard error is notices; nothing else in the program prints.
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 /// Writes data to standard output and flushes it. A closed pipe is an error of kind BrokenPipe,
 /// which [`crate::complaint::Complaint`] turns into a quiet end.
@@ -8,6 +10,12 @@ pub fn data(bytes: impl AsRef<[u8]>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(bytes.as_ref())?;
     out.flush()
+}
+
+/// Standard output as a file of its own, unbuffered: for loops that wait for it with poll(2), and
+/// must not be kept by a reader who does not read.
+pub fn unbuffered() -> io::Result<File> {
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
 }
 
 /// Writes a line to standard error; if nobody can read it, nothing is lost.

@@ -1,6 +1,8 @@
 //! The verbs, each one file or folder: its arguments, its plan, its run.
 
+pub mod both;
 pub mod fetch;
+pub mod generate;
 pub mod learn;
 pub mod send;
 pub mod serve;

@@ -1,4 +1,8 @@
-//! The integration tests: the real binary on real sockets, one module per verb.
+//! The integration tests: the real binary on real sockets.
+//!
+//! `program` runs it; `both`, `serve`, `send`, `fetch` and `learn` are a module for each verb;
+//! `lecture` puts the lecture's programs at either end; `help` keeps the golden help; `tidy` keeps
+//! what a compiler cannot.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,4 +12,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod both;
+mod help;
+mod lecture;
 mod program;
+mod send;
+mod serve;
+mod tidy;

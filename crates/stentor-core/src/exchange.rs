@@ -1,1 +1,0 @@
-//! One question over UDP, until it is answered or given up: retries, late and duplicate answers.

@@ -1,0 +1,144 @@
+//! UDP sockets that know to which address each datagram came, and answer from it.
+//!
+//! Many datagrams per call (recvmmsg(2), UDP_GRO, UDP_SEGMENT) where the system has it; quinn-udp
+//! does the rest. What to answer is left to the machines of core.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
+
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use socket2::{Socket, Type};
+
+use crate::failure::Failure;
+use crate::net::listener;
+
+/// The largest datagram UDP carries over IPv4: 65,535 less 20 of IP and 8 of UDP (RFC 768, 791).
+pub const DATAGRAM_MAX: usize = 65_507;
+
+/// Room for one datagram, or for as many as the kernel coalesced into one buffer (udp(7)).
+const BUFFER: usize = 64 * 1024;
+
+/// A bound UDP socket that does not block.
+#[derive(Debug)]
+pub struct Datagrams {
+    socket: Socket,
+    state: UdpSocketState,
+}
+
+impl Datagrams {
+    /// Binds a UDP socket to `address`; `shared` as in [`listener::Listen`].
+    pub fn bind(address: SocketAddr, shared: bool) -> Result<Datagrams, Failure> {
+        let named =
+            |operation| move |error| Failure::new(operation, format!("udp {address}"), error);
+        let socket =
+            listener::bound(address, Type::DGRAM, shared).map_err(|(op, e)| named(op)(e))?;
+        let state =
+            UdpSocketState::new((&socket).into()).map_err(named("setsockopt IP_PKTINFO"))?;
+        allow_fragments(&socket, address).map_err(named("setsockopt IP_MTU_DISCOVER"))?;
+        Ok(Datagrams { socket, state })
+    }
+
+    /// The address it is bound to (getsockname(2)).
+    pub fn local(&self) -> io::Result<SocketAddr> {
+        listener::local(&self.socket)
+    }
+
+    /// Receives what has come, up to a batch; WouldBlock if nothing has.
+    pub fn receive(&self, batch: &mut Batch) -> io::Result<()> {
+        batch.filled = 0;
+        let mut chunks = batch.storage.chunks_mut(BUFFER);
+        let mut buffers: [IoSliceMut<'_>; BATCH_SIZE] =
+            std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
+        batch.filled = self.state.recv((&self.socket).into(), &mut buffers, &mut batch.metas)?;
+        Ok(())
+    }
+
+    /// Sends one datagram to `to`, from `from` if the socket is bound to a wildcard address.
+    ///
+    /// EMSGSIZE when it is longer than a datagram may be.
+    pub fn send(&self, from: Option<IpAddr>, to: SocketAddr, contents: &[u8]) -> io::Result<()> {
+        let transmit =
+            Transmit { destination: to, ecn: None, contents, segment_size: None, src_ip: from };
+        self.state.try_send((&self.socket).into(), &transmit)
+    }
+}
+
+impl AsRawFd for Datagrams {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// Lets datagrams above the path's MTU travel in fragments again (ip(7), ipv6(7)): quinn-udp
+/// forbids that for QUIC's sake, which would refuse 65,507 bytes on any real network.
+#[cfg(target_os = "linux")]
+fn allow_fragments(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    use crate::net::option::set_int;
+    use std::os::fd::AsFd;
+    let socket = socket.as_fd();
+    set_int(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)?;
+    if address.is_ipv6() {
+        let level = libc::IPPROTO_IPV6;
+        set_int(socket, level, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT)?;
+        set_int(socket, level, libc::IPV6_DONTFRAG, 0)?;
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn allow_fragments(_socket: &Socket, _address: SocketAddr) -> io::Result<()> {
+    Ok(())
+}
+
+/// Where received datagrams are put: 2 MiB, of which the kernel maps what is written.
+#[derive(Debug)]
+pub struct Batch {
+    storage: Vec<u8>,
+    metas: [RecvMeta; BATCH_SIZE],
+    filled: usize,
+}
+
+impl Default for Batch {
+    fn default() -> Batch {
+        Batch {
+            storage: vec![0; BATCH_SIZE * BUFFER],
+            metas: [RecvMeta::default(); BATCH_SIZE],
+            filled: 0,
+        }
+    }
+}
+
+/// Datagrams of one sender, coalesced by the kernel or just one.
+#[derive(Debug)]
+pub struct Received<'a> {
+    /// Who sent them.
+    pub source: SocketAddr,
+    /// The address of ours they were sent to, where the system tells (IP_PKTINFO, ip(7)).
+    pub local: Option<IpAddr>,
+    /// Their bytes, one after the other.
+    bytes: &'a mut [u8],
+    /// The length of each but the last, which may be shorter.
+    stride: usize,
+}
+
+impl Batch {
+    /// What the last call of [`Datagrams::receive`] brought.
+    pub fn received(&mut self) -> impl Iterator<Item = Received<'_>> {
+        let chunks = self.storage.chunks_mut(BUFFER);
+        chunks.zip(&self.metas).take(self.filled).map(|(chunk, meta)| Received {
+            source: meta.addr,
+            local: meta.dst_ip,
+            bytes: chunk.get_mut(..meta.len).unwrap_or_default(),
+            stride: meta.stride,
+        })
+    }
+}
+
+impl Received<'_> {
+    /// Each datagram in the order of arrival; an empty one counts as one.
+    pub fn datagrams(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        let empty = self.bytes.is_empty().then_some(<&mut [u8]>::default());
+        empty.into_iter().chain(self.bytes.chunks_mut(self.stride.max(1)))
+    }
+}

@@ -1,0 +1,167 @@
+//! From a plan's addresses to bound sockets: one set of them for each thread.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use socket2::Socket;
+use stentor_os::failure::{Failure, errno_name};
+use stentor_os::net::datagrams::Datagrams;
+use stentor_os::net::listener::{self, Listen};
+
+/// Where the service is to be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A TCP address; port 0 lets the kernel choose.
+    Tcp(SocketAddr),
+    /// A UDP address; port 0 takes the port that TCP got, if there is one.
+    Udp(SocketAddr),
+    /// A unix(7) stream socket.
+    Unix(PathBuf),
+}
+
+/// An address, and whether the service goes on without it.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Where.
+    pub address: Address,
+    /// Whether a system without it (no IPv6, say) is a notice and not an end.
+    pub optional: bool,
+}
+
+/// The sockets of one thread.
+#[derive(Debug, Default)]
+pub(super) struct Sockets {
+    /// TCP and unix listeners.
+    pub listeners: Vec<Socket>,
+    /// UDP sockets.
+    pub datagrams: Vec<Datagrams>,
+}
+
+/// Everything that was bound.
+#[derive(Debug, Default)]
+pub(super) struct Bound {
+    /// For each thread its own sockets; the first set holds those that cannot be shared.
+    pub sets: Vec<Sockets>,
+    /// The addresses in the order of the plan, with the ports that were got.
+    pub addresses: Vec<Address>,
+    /// What was left out, and why: for a notice.
+    pub missing: Vec<Failure>,
+}
+
+/// How often another port is tried when the kernel's choice for TCP is taken on UDP.
+const PORT_ATTEMPTS: usize = 16;
+
+/// Binds all of `wanted`, `threads` times each where the kernel can share a port.
+///
+/// # Errors
+/// The first address that cannot be had, unless it is optional; and the first of those, if
+/// nothing is left.
+pub(super) fn bind(wanted: &[Wanted], threads: usize, backlog: u32) -> Result<Bound, Failure> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        match bind_once(wanted, threads, backlog) {
+            Err(failure) if attempt < PORT_ATTEMPTS && unlucky(wanted, &failure) => {}
+            Ok(Bound { addresses, missing, .. }) if addresses.is_empty() => {
+                let nothing = || Failure::new("bind", "no address", io::ErrorKind::NotFound.into());
+                return Err(missing.into_iter().next().unwrap_or_else(nothing));
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Whether a port that the kernel chose was taken elsewhere in the meantime.
+fn unlucky(wanted: &[Wanted], failure: &Failure) -> bool {
+    let chosen = |wanted: &Wanted| match wanted.address {
+        Address::Tcp(address) | Address::Udp(address) => address.port() == 0,
+        Address::Unix(_) => false,
+    };
+    failure.error.kind() == io::ErrorKind::AddrInUse && wanted.iter().any(chosen)
+}
+
+fn bind_once(wanted: &[Wanted], threads: usize, backlog: u32) -> Result<Bound, Failure> {
+    let mut bound = Bound::default();
+    bound.sets.resize_with(threads.max(1), Sockets::default);
+    let mut port = 0;
+    for Wanted { address, optional } in wanted {
+        let got = match address {
+            Address::Tcp(address) => {
+                bind_tcp(&mut bound.sets, with_port(*address, port), backlog).map(Address::Tcp)
+            }
+            Address::Udp(address) => {
+                bind_udp(&mut bound.sets, with_port(*address, port)).map(Address::Udp)
+            }
+            Address::Unix(path) => bind_unix(&mut bound.sets, path, backlog).map(Address::Unix),
+        };
+        match got {
+            Ok(address) => {
+                if let Address::Tcp(got) | Address::Udp(got) = &address {
+                    port = if port == 0 { got.port() } else { port };
+                }
+                bound.addresses.push(address);
+            }
+            Err(failure) if *optional && absent(&failure.error) => bound.missing.push(failure),
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(bound)
+}
+
+/// Port 0 becomes the port that was already got, so that every address of a service agrees.
+fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    if address.port() == 0 {
+        address.set_port(port);
+    }
+    address
+}
+
+/// Whether the system has no such address or family at all, as with IPv6 switched off.
+fn absent(error: &io::Error) -> bool {
+    matches!(errno_name(error).as_deref(), Some("EADDRNOTAVAIL" | "EAFNOSUPPORT"))
+}
+
+fn bind_tcp(
+    sets: &mut [Sockets],
+    address: SocketAddr,
+    backlog: u32,
+) -> Result<SocketAddr, Failure> {
+    let shared = sets.len() > 1;
+    // SO_REUSEPORT would share the port with a stranger's socket as gladly as with ours.
+    let address = if shared { listener::probe_tcp(address)? } else { address };
+    // The limit is per listening socket: divided, so that all of them together keep the promise.
+    let each = backlog.div_ceil(u32::try_from(sets.len()).unwrap_or(u32::MAX));
+    let mut got = address;
+    for set in sets {
+        let socket = listener::tcp(address, Listen { backlog: each, shared })?;
+        let named = |error| Failure::new("getsockname", format!("tcp {address}"), error);
+        got = listener::local(&socket).map_err(named)?;
+        set.listeners.push(socket);
+    }
+    Ok(got)
+}
+
+fn bind_udp(sets: &mut [Sockets], address: SocketAddr) -> Result<SocketAddr, Failure> {
+    let shared = sets.len() > 1;
+    let named = |error| Failure::new("getsockname", format!("udp {address}"), error);
+    let address = match shared {
+        true => Datagrams::bind(address, false)?.local().map_err(named)?,
+        false => address,
+    };
+    let mut got = address;
+    for set in sets {
+        let socket = Datagrams::bind(address, shared)?;
+        got = socket.local().map_err(named)?;
+        set.datagrams.push(socket);
+    }
+    Ok(got)
+}
+
+/// Only the first thread listens on a path: two sockets cannot share one.
+fn bind_unix(sets: &mut [Sockets], path: &Path, backlog: u32) -> Result<PathBuf, Failure> {
+    if let Some(first) = sets.first_mut() {
+        first.listeners.push(listener::unix(path, Listen { backlog, shared: false })?);
+    }
+    Ok(path.to_owned())
+}

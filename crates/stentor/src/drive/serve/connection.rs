@@ -1,0 +1,402 @@
+//! One TCP (or unix) conversation on the readiness loop: read, answer, write, and what waits.
+//!
+//! What is answered is decided by the session in core; which connection has its turn, and when,
+//! by the reactor. A connection owns a buffer only while a write is short.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::time::Duration;
+
+use socket2::Socket;
+use stentor_core::moment::Moment;
+use stentor_core::service::counters::{CloseReason, Counters};
+use stentor_core::service::fault::{Due, FaultyStream};
+use stentor_core::service::limits::{Limits, READ_BULK, read_size};
+use stentor_core::service::{Session, Then};
+use stentor_os::net::datagrams::Batch;
+
+/// Buffers that every connection of a thread uses in its turn.
+#[derive(Debug)]
+pub(super) struct Hot {
+    input: Vec<u8>,
+    pub(super) spill: Vec<u8>,
+    pub(super) batch: Batch,
+}
+
+impl Default for Hot {
+    fn default() -> Hot {
+        Hot { input: vec![0; READ_BULK], spill: Vec::new(), batch: Batch::default() }
+    }
+}
+
+/// What a turn needs besides the connection itself.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    pub(super) hot: &'a mut Hot,
+    pub(super) counters: &'a mut Counters,
+    /// Bytes of all connections of this thread that wait for slow readers.
+    pub(super) stalled: &'a mut u64,
+    pub(super) now: Moment,
+    /// Whether the event said that the peer has closed its side: then read to the end.
+    pub(super) read_closed: bool,
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// Nothing to do before the next event.
+    Wait,
+    /// A fault lets the answer go at this moment.
+    At(Moment),
+    /// There is more to read; others first.
+    More,
+    /// It is over.
+    Closed(CloseReason),
+}
+
+/// Whether everything that was owed is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flushed {
+    /// All of it.
+    All,
+    /// The kernel takes no more; it will say when it does.
+    Blocked,
+    /// A fault holds the rest back until then.
+    Until(Moment),
+    /// A fault wants a reset instead of an answer.
+    Reset,
+}
+
+/// Whether a read left something behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    /// The socket is empty; more will be an event.
+    AllThereWas,
+    /// Only another read can tell.
+    MaybeMore,
+}
+
+/// Reads of one connection before the others have their turn.
+const READS_PER_TURN: usize = 8;
+
+/// Where a conversation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Both sides talk.
+    Open,
+    /// No more is read; what is owed is being sent, then it is over.
+    Finishing,
+    /// Our side is closed; what still comes is thrown away, so that close(2) sends no reset
+    /// which would destroy the answer on its way (RFC 9293, section 3.6.1; RFC 1122, 4.2.2.13).
+    Lingering,
+}
+
+/// One conversation: some forty bytes while nothing waits.
+#[derive(Debug)]
+pub(super) struct Connection {
+    socket: Socket,
+    session: Session,
+    phase: Phase,
+    /// Why it is ending, once it is.
+    reason: CloseReason,
+    /// Whether the last read filled its buffer.
+    filled: bool,
+    /// When bytes last moved, in ticks.
+    moved: Tick,
+    waiting: Option<Box<Waiting>>,
+    faulty: Option<Box<FaultyStream>>,
+}
+
+/// What a short write left behind.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Answers, of which `sent` bytes are gone.
+    output: Vec<u8>,
+    sent: usize,
+    /// What had been read behind them and is not yet answered.
+    input: Vec<u8>,
+}
+
+impl Waiting {
+    fn size(&self) -> u64 {
+        (self.output.capacity() + self.input.capacity()) as u64
+    }
+}
+
+/// Moments in 10 ms steps: 4 bytes for 497 days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tick(u32);
+
+impl Tick {
+    const STEP: u64 = 10_000_000;
+
+    fn at(now: Moment) -> Tick {
+        Tick(u32::try_from(now.as_nanos() / Tick::STEP).unwrap_or(u32::MAX))
+    }
+
+    fn until(self, now: Moment) -> Duration {
+        now.since(Moment::from_nanos(u64::from(self.0) * Tick::STEP))
+    }
+}
+
+impl Connection {
+    pub(super) fn new(
+        socket: Socket,
+        session: Session,
+        faulty: Option<FaultyStream>,
+        now: Moment,
+    ) -> Connection {
+        Connection {
+            socket,
+            session,
+            phase: Phase::Open,
+            reason: CloseReason::ByClient,
+            filled: false,
+            moved: Tick::at(now),
+            waiting: None,
+            faulty: faulty.map(Box::new),
+        }
+    }
+
+    /// Does all there is to do, up to a fair share, and says what comes next.
+    pub(super) fn turn(&mut self, turn: &mut Turn<'_>) -> After {
+        self.advance(turn).unwrap_or_else(|error| After::Closed(broken(&error)))
+    }
+
+    fn advance(&mut self, turn: &mut Turn<'_>) -> io::Result<After> {
+        for _ in 0..READS_PER_TURN {
+            let flushed = self.flush(turn)?;
+            match (self.phase, flushed) {
+                (_, Flushed::Blocked) => return Ok(After::Wait),
+                (_, Flushed::Reset) => {
+                    self.socket.set_linger(Some(Duration::ZERO))?;
+                    return Ok(After::Closed(CloseReason::Fault));
+                }
+                // A fault holds answers back: what comes meanwhile is read while it has room.
+                (Phase::Open, Flushed::Until(moment)) if self.read_max(turn) == 0 => {
+                    return Ok(After::At(moment));
+                }
+                (Phase::Open, Flushed::Until(_) | Flushed::All) => {
+                    if self.hear(turn)? == Heard::AllThereWas {
+                        return Ok(match self.flush(turn)? {
+                            Flushed::Until(moment) => After::At(moment),
+                            Flushed::Reset => After::More,
+                            Flushed::All | Flushed::Blocked => After::Wait,
+                        });
+                    }
+                }
+                (_, Flushed::Until(moment)) => return Ok(After::At(moment)),
+                (Phase::Finishing, Flushed::All) if self.reason == CloseReason::ByClient => {
+                    return Ok(After::Closed(self.reason));
+                }
+                (Phase::Finishing, Flushed::All) => {
+                    self.socket.shutdown(Shutdown::Write)?;
+                    self.phase = Phase::Lingering;
+                    self.moved = Tick::at(turn.now);
+                }
+                (Phase::Lingering, Flushed::All) => match self.read(turn)? {
+                    Some(0) => return Ok(After::Closed(self.reason)),
+                    Some(_) => {}
+                    None => return Ok(After::Wait),
+                },
+            }
+        }
+        Ok(After::More)
+    }
+
+    /// The most bytes the next read may fetch: by contract, by size of buffer, by fault.
+    fn read_max(&self, turn: &Turn<'_>) -> usize {
+        let room = self.faulty.as_ref().map_or(usize::MAX, |faulty| faulty.read_max());
+        let size = read_size(self.filled, *turn.stalled);
+        self.session.read_max().unwrap_or(size).min(room)
+    }
+
+    /// Reads once and answers it.
+    fn hear(&mut self, turn: &mut Turn<'_>) -> io::Result<Heard> {
+        let Some(count) = self.read(turn)? else { return Ok(Heard::AllThereWas) };
+        if count == 0 {
+            let owed = self.session.finish().to_vec();
+            let blocked = self.give(&owed, turn)?;
+            self.keep(blocked, Vec::new(), turn);
+            self.finish(CloseReason::ByClient);
+            return Ok(Heard::MaybeMore);
+        }
+        let mut input = std::mem::take(&mut turn.hot.input);
+        let answered = self.answer(input.get_mut(..count).unwrap_or_default(), turn);
+        turn.hot.input = input;
+        answered?;
+        // A read that did not fill the buffer emptied the socket, and the next byte is a new
+        // event; but a FIN that came with these bytes is not.
+        let more = self.filled || turn.read_closed || self.phase != Phase::Open;
+        Ok(if more { Heard::MaybeMore } else { Heard::AllThereWas })
+    }
+
+    /// Reads once into the hot buffer; `None` if nothing is there, 0 at the client's FIN.
+    fn read(&mut self, turn: &mut Turn<'_>) -> io::Result<Option<usize>> {
+        let size = self.read_max(turn);
+        let buffer = turn.hot.input.get_mut(..size).unwrap_or_default();
+        let Some(count) = attempt(|| (&self.socket).read(buffer))? else { return Ok(None) };
+        turn.counters.stream.received += count as u64;
+        self.filled = count == size;
+        if self.phase == Phase::Open {
+            self.moved = Tick::at(turn.now);
+        }
+        Ok(Some(count))
+    }
+
+    /// Lets the session answer `input`, piece by piece, until the client takes no more.
+    fn answer(&mut self, input: &mut [u8], turn: &mut Turn<'_>) -> io::Result<()> {
+        let mut spill = std::mem::take(&mut turn.hot.spill);
+        let mut rest = input;
+        let mut blocked = Vec::new();
+        while !rest.is_empty() && self.phase == Phase::Open && blocked.is_empty() {
+            let answer = self.session.feed(rest, &mut spill);
+            let (taken, then) = (answer.taken, answer.then);
+            blocked = self.give(answer.bytes, turn)?;
+            rest = rest.get_mut(taken..).unwrap_or_default();
+            if then == Then::Close {
+                self.finish(CloseReason::ByService);
+                rest = Default::default();
+            }
+        }
+        turn.hot.spill = spill;
+        self.keep(blocked, rest.to_vec(), turn);
+        Ok(())
+    }
+
+    /// Keeps what a short write left until the client takes it.
+    fn keep(&mut self, output: Vec<u8>, input: Vec<u8>, turn: &mut Turn<'_>) {
+        if !output.is_empty() {
+            let waiting = Waiting { output, sent: 0, input };
+            *turn.stalled += waiting.size();
+            self.waiting = Some(Box::new(waiting));
+        }
+    }
+
+    /// Gives an answer to the client, or to the fault in between; returns what was not taken.
+    fn give(&mut self, answer: &[u8], turn: &mut Turn<'_>) -> io::Result<Vec<u8>> {
+        if let Some(faulty) = &mut self.faulty {
+            faulty.handle(turn.now, answer);
+            return Ok(Vec::new());
+        }
+        let sent = self.write(answer, turn)?;
+        Ok(answer.get(sent..).unwrap_or_default().to_vec())
+    }
+
+    /// Writes once; 0 if the kernel takes nothing now.
+    fn write(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let sent = attempt(|| (&self.socket).write(bytes))?.unwrap_or(0);
+        if sent > 0 {
+            turn.counters.stream.sent += sent as u64;
+            self.moved = Tick::at(turn.now);
+        }
+        Ok(sent)
+    }
+
+    /// Sends what waits, then what a fault has ready.
+    fn flush(&mut self, turn: &mut Turn<'_>) -> io::Result<Flushed> {
+        while let Some(mut waiting) = self.waiting.take() {
+            let sent = self.write(waiting.output.get(waiting.sent..).unwrap_or_default(), turn)?;
+            waiting.sent += sent;
+            if waiting.sent < waiting.output.len() {
+                self.waiting = Some(waiting);
+                return Ok(Flushed::Blocked);
+            }
+            *turn.stalled -= waiting.size();
+            self.answer(&mut waiting.input, turn)?;
+        }
+        let Some(mut faulty) = self.faulty.take() else { return Ok(Flushed::All) };
+        let flushed = self.flush_faulty(&mut faulty, turn);
+        self.faulty = Some(faulty);
+        flushed
+    }
+
+    fn flush_faulty(
+        &mut self,
+        faulty: &mut FaultyStream,
+        turn: &mut Turn<'_>,
+    ) -> io::Result<Flushed> {
+        loop {
+            match faulty.poll(turn.now) {
+                Due::Send(bytes) => {
+                    let (owed, sent) = (bytes.len(), self.write(bytes, turn)?);
+                    faulty.sent(turn.now, sent);
+                    if sent < owed {
+                        return Ok(Flushed::Blocked);
+                    }
+                }
+                Due::Wait(moment) => return Ok(Flushed::Until(moment)),
+                // A silent fault keeps the connection, even when the client has finished.
+                Due::Idle if self.phase == Phase::Finishing => return Ok(Flushed::Blocked),
+                Due::Idle => return Ok(Flushed::All),
+                Due::Reset => return Ok(Flushed::Reset),
+                Due::Close => {
+                    if faulty.is_cut() {
+                        self.finish(CloseReason::Fault);
+                    }
+                    return Ok(Flushed::All);
+                }
+            }
+        }
+    }
+
+    /// Reads no more; what is owed is still sent. The first reason counts.
+    fn finish(&mut self, reason: CloseReason) {
+        if self.phase == Phase::Open {
+            self.phase = Phase::Finishing;
+            self.reason = reason;
+            if let Some(faulty) = &mut self.faulty {
+                faulty.end();
+            }
+        }
+    }
+
+    /// Ends an open conversation in order if no byte moved for `quiet`: the server is ending.
+    /// Returns whether a turn is due.
+    pub(super) fn drain(&mut self, now: Moment, quiet: Duration) -> bool {
+        let silent = self.waiting.is_none() && self.moved.until(now) >= quiet;
+        if silent && self.phase == Phase::Open {
+            self.finish(CloseReason::Drained);
+            return true;
+        }
+        false
+    }
+
+    /// Why its time is up, if it is.
+    pub(super) fn expired(&self, now: Moment, limits: &Limits) -> Option<CloseReason> {
+        let (limit, reason) = match (self.phase, &self.waiting) {
+            (Phase::Lingering, _) => (limits.after_fin, self.reason),
+            (_, Some(_)) => (limits.write_stall, CloseReason::WriteStall),
+            (Phase::Open, None) => (limits.idle, CloseReason::Idle),
+            (Phase::Finishing, None) => (limits.after_fin, CloseReason::AfterFin),
+        };
+        (self.moved.until(now) >= limit).then_some(reason)
+    }
+
+    /// Bytes of ours that wait for this client.
+    pub(super) fn stalled(&self) -> u64 {
+        self.waiting.as_ref().map_or(0, |waiting| waiting.size())
+    }
+}
+
+/// Makes a call again after a signal; `None` if the kernel would have to wait.
+fn attempt(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {
+    loop {
+        match call() {
+            Ok(count) => return Ok(Some(count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What a failed call means for the conversation.
+pub(super) fn broken(error: &io::Error) -> CloseReason {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+    let gone = [BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected];
+    if gone.contains(&error.kind()) { CloseReason::Reset } else { CloseReason::Error }
+}

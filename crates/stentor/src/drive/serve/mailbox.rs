@@ -1,0 +1,159 @@
+//! One UDP socket on the readiness loop: receives batches, lets the desk answer, sends.
+//!
+//! Which datagrams are answered, and what a fault does to an answer, is decided in core.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
+
+use stentor_core::moment::Moment;
+use stentor_core::service::counters::Counters;
+use stentor_core::service::datagram::{Desk, Dropped};
+use stentor_core::service::fault::datagrams::{FaultyDatagrams, Outbox, Outgoing};
+use stentor_os::net::datagrams::Datagrams;
+
+use super::Plan;
+use super::connection::Hot;
+
+/// Batches received before the connections have their turn.
+const BATCHES_PER_TURN: usize = 16;
+
+/// One UDP socket and its desk.
+#[derive(Debug)]
+pub(super) struct Mailbox {
+    socket: Datagrams,
+    desk: Desk,
+    faults: Option<FaultyDatagrams>,
+    /// Answers that a fault holds back: from which of our addresses, and where to.
+    outbox: Outbox<(Option<IpAddr>, SocketAddr)>,
+    /// When the first of them is due.
+    next: Option<Moment>,
+    /// Whether datagrams may be left in the socket although no event will say so.
+    unread: bool,
+}
+
+impl Mailbox {
+    pub(super) fn new(socket: Datagrams, plan: &Plan, own_ports: &[u16]) -> Mailbox {
+        let desk = Desk::new(plan.contract, plan.guard, own_ports.iter().copied());
+        let faults = FaultyDatagrams::new(&plan.faults, plan.seed);
+        let faults = (!plan.faults.is_empty()).then_some(faults);
+        Mailbox { socket, desk, faults, outbox: Outbox::new(), next: None, unread: false }
+    }
+
+    /// When the mailbox wants its next turn without an event.
+    pub(super) fn due(&self) -> Option<Moment> {
+        if self.unread { Some(Moment::START) } else { self.next }
+    }
+
+    /// Answers what has come, up to a fair share, and sends what was held back until now.
+    pub(super) fn receive(&mut self, now: Moment, hot: &mut Hot, counters: &mut Counters) {
+        self.read(now, hot, counters);
+        self.send_delayed(now);
+    }
+
+    fn read(&mut self, now: Moment, hot: &mut Hot, counters: &mut Counters) {
+        self.unread = true;
+        for _ in 0..BATCHES_PER_TURN {
+            match self.socket.receive(&mut hot.batch) {
+                Ok(()) => self.answer_batch(now, hot, counters),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    // An unconnected socket hears of no ICMP error (udp(7)): only "nothing there"
+                    // is usual, and anything else comes again as an event.
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        tracing::warn!("recvmmsg: {}", stentor_os::failure::describe(&error));
+                    }
+                    self.unread = false;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Answers what is there, and takes no more.
+    pub(super) fn close(&mut self, now: Moment, hot: &mut Hot, counters: &mut Counters) {
+        self.receive(now, hot, counters);
+        self.unread = false;
+    }
+
+    fn answer_batch(&mut self, now: Moment, hot: &mut Hot, counters: &mut Counters) {
+        for mut received in hot.batch.received() {
+            let (source, local) = (received.source, received.local);
+            for payload in received.datagrams() {
+                let told = payload.len();
+                match self.desk.handle(now, source, payload, &mut hot.spill) {
+                    Err(reason) => counters.dropped(told, reason),
+                    Ok(reply) => {
+                        let post = Post {
+                            socket: &self.socket,
+                            faults: self.faults.as_mut(),
+                            outbox: &mut self.outbox,
+                        };
+                        match post.deliver(now, (local, source), reply.bytes) {
+                            Ok(sent) => {
+                                counters.replied(told, reply.bytes.len(), reply.cut);
+                                counters.extra_replies += sent.saturating_sub(1);
+                            }
+                            Err(reason) => counters.dropped(told, reason),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn send_delayed(&mut self, now: Moment) {
+        self.next = loop {
+            match self.outbox.poll(now) {
+                Outgoing::Send((from, to), payload) => {
+                    if let Err(error) = self.socket.send(from, to, &payload) {
+                        tracing::debug!("sendmsg to {to}: {error}");
+                    }
+                }
+                Outgoing::Wait(moment) => break Some(moment),
+                Outgoing::Idle => break None,
+            }
+        };
+    }
+}
+
+/// Where answers leave: now, or after a delay.
+struct Post<'a> {
+    socket: &'a Datagrams,
+    faults: Option<&'a mut FaultyDatagrams>,
+    outbox: &'a mut Outbox<(Option<IpAddr>, SocketAddr)>,
+}
+
+impl Post<'_> {
+    /// Sends an answer, as the faults want it; returns how many datagrams it became.
+    fn deliver(
+        self,
+        now: Moment,
+        (from, to): (Option<IpAddr>, SocketAddr),
+        bytes: &[u8],
+    ) -> Result<u64, Dropped> {
+        let Some(faults) = self.faults else {
+            return self.socket.send(from, to, bytes).map(|()| 1).map_err(|_| Dropped::NotSent);
+        };
+        let mut became = 0;
+        for portion in faults.handle(now, bytes.len()) {
+            let part = bytes.get(portion.bytes).unwrap_or_default();
+            let taken = if portion.delay.is_zero() {
+                self.socket.send(from, to, part).is_ok()
+            } else {
+                self.outbox.handle(now + portion.delay, (from, to), part)
+            };
+            if !taken {
+                return Err(Dropped::NotSent);
+            }
+            became += 1;
+        }
+        if became == 0 { Err(Dropped::Fault) } else { Ok(became) }
+    }
+}
+
+impl AsRawFd for Mailbox {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}

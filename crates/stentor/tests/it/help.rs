@@ -1,0 +1,40 @@
+//! The help of every verb, as golden text: whoever changes it sees it change.
+
+use crate::program::run;
+
+#[test]
+fn help_is_as_recorded() {
+    for verb in ["", "serve", "send", "fetch", "learn"] {
+        let arguments = if verb.is_empty() { vec!["--help"] } else { vec![verb, "--help"] };
+        let said = run(&arguments, b"");
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{verb}");
+        let name = if verb.is_empty() { "help".to_owned() } else { format!("help-{verb}") };
+        insta::with_settings!({ snapshot_path => "golden", prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!(name, said.out());
+        });
+    }
+}
+
+#[test]
+fn completions_and_man_pages_know_every_verb() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&["generate", "completions", shell], b"");
+        assert_eq!(script.code, Some(0));
+        assert!(script.out().contains("learn"), "{shell}");
+    }
+    let folder = std::env::temp_dir().join(format!("stentor-man-{}", std::process::id()));
+    let said = run(&["generate", "man", folder.to_str().unwrap()], b"");
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    for page in ["stentor.1", "stentor-serve.1", "stentor-send.1", "stentor-fetch.1"] {
+        let text = std::fs::read_to_string(folder.join(page)).unwrap();
+        assert!(text.contains(".TH"), "{page}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn an_unknown_verb_names_the_nearest() {
+    let said = run(&["serv"], b"");
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains("a similar subcommand exists: 'serve'"), "{}", said.err);
+}

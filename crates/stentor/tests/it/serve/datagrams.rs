@@ -1,0 +1,142 @@
+//! Datagrams: one in, at most one out, and never a loop.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use super::MODES;
+use crate::program::Server;
+
+fn client(to: SocketAddr) -> UdpSocket {
+    let socket = UdpSocket::bind(if to.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" }).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket.connect(to).unwrap();
+    socket
+}
+
+fn ask(socket: &UdpSocket, text: &[u8]) -> Vec<u8> {
+    socket.send(text).unwrap();
+    let mut answer = vec![0; 65_536];
+    let size = socket.recv(&mut answer).unwrap();
+    answer.truncate(size);
+    answer
+}
+
+#[test]
+fn every_size_is_answered_in_every_mode() {
+    for mode in MODES {
+        let server = Server::start(&["--mode", mode]);
+        let socket = client(server.v4);
+        for size in [0, 1, 100, 1472, 1473, 8192, 65_506, 65_507] {
+            assert!(ask(&socket, &vec![b'u'; size]) == vec![b'U'; size], "{mode}: {size} bytes");
+        }
+        assert_eq!(ask(&socket, b"\xff\xfeok"), b"\xff\xfeOK");
+        let (_, summary) = server.end();
+        assert!(summary.contains("datagrams    9 in = 9 replies + 0 dropped"), "{summary}");
+    }
+}
+
+#[test]
+fn ipv6_answers_too() {
+    let server = Server::start(&[]);
+    match server.v6 {
+        Some(v6) => assert_eq!(ask(&client(v6), b"six"), b"SIX"),
+        None => eprintln!("skipped: no IPv6 here"),
+    }
+}
+
+#[test]
+fn the_answer_comes_from_the_address_that_was_asked() {
+    let server = Server::start(&["-b", "0.0.0.0", "--udp"]);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    for asked in ["127.0.0.1", "127.0.0.2", "127.3.2.1"] {
+        let asked = SocketAddr::new(asked.parse().unwrap(), server.v4.port());
+        socket.send_to(b"who", asked).unwrap();
+        let mut answer = [0; 10];
+        let (size, from) = socket.recv_from(&mut answer).unwrap();
+        assert_eq!((&answer[..size], from), (&b"WHO"[..], asked));
+    }
+}
+
+#[test]
+fn an_answer_that_fits_no_datagram_is_counted_and_not_cut() {
+    let server = Server::start(&["--threads", "1"]);
+    let socket = client(server.v4);
+    // U+0390 becomes three characters: 2 bytes grow to 6.
+    socket.send("ΐ".repeat(20_000).as_bytes()).unwrap();
+    assert_eq!(ask(&socket, b"next"), b"NEXT");
+    let (_, summary) = server.end();
+    assert!(summary.contains("2 in = 1 replies + 1 dropped (too_large 1)"), "{summary}");
+}
+
+#[test]
+fn sentence_takes_the_first_2048_bytes_and_says_so() {
+    let server = Server::start(&["--service", "sentence"]);
+    assert_eq!(ask(&client(server.v4), &[b'a'; 3000]), [b'A'; 2048]);
+    let (_, summary) = server.end();
+    assert!(summary.contains("cut          1 datagrams"), "{summary}");
+}
+
+#[test]
+fn a_datagram_from_our_own_port_is_never_answered() {
+    let one = Server::start(&[]);
+    let port = one.v4.port();
+    // Another address of loopback, the same port: as if a second service of ours had asked.
+    let forged = UdpSocket::bind(("127.0.0.9", port)).unwrap();
+    forged.send_to(b"hello", one.v4).unwrap();
+    // The same socket, so the same queue of the server: when this is answered, the other was seen.
+    let honest = client(one.v4);
+    assert_eq!(ask(&honest, b"honest"), b"HONEST");
+    let (_, summary) = one.end();
+    assert!(summary.contains("dropped (own_port 1)"), "{summary}");
+}
+
+#[test]
+fn two_services_fall_silent_after_one_forged_datagram() {
+    // A relay between the two stands in for the forged source address: each service believes it
+    // is talked to by the relay's port, as it would believe the other's.
+    let (one, two) = (Server::start(&[]), Server::start(&[]));
+    let (to_one, to_two) = (client(one.v4), client(two.v4));
+    let mut crossed = 0;
+    let mut text = b"hello".to_vec();
+    let mut answer = vec![0; 100];
+    'loops: loop {
+        for socket in [&to_one, &to_two] {
+            socket.send(&text).unwrap();
+            socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+            let Ok(size) = socket.recv(&mut answer) else { break 'loops };
+            text = answer[..size].to_vec();
+            crossed += 1;
+            assert!(crossed <= 20, "a loop of {crossed} datagrams");
+        }
+    }
+    assert!(crossed > 0, "HELLO itself must be answered");
+    // Another source is still served.
+    let stranger = UdpSocket::bind("127.0.0.77:0").unwrap();
+    stranger.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stranger.send_to(b"HELLO", one.v4).unwrap();
+    let size = stranger.recv(&mut answer).unwrap();
+    assert_eq!(&answer[..size], b"HELLO");
+}
+
+#[test]
+fn faults_on_datagrams() {
+    let check = |fault: &str, expected: &[&[u8]]| {
+        let server = Server::start(&["--fault", fault]);
+        let socket = client(server.v4);
+        socket.send(b"hello").unwrap();
+        let mut answer = [0; 100];
+        for expected in expected {
+            let size = socket.recv(&mut answer).unwrap();
+            assert_eq!(&answer[..size], *expected, "{fault}");
+        }
+    };
+    check("dup", &[b"HELLO", b"HELLO"]);
+    check("late=20ms", &[b"HELLO"]);
+    check("split=20ms", &[b"HE", b"LLO"]);
+    check("truncate", &[b"HE"]);
+    let silent = Server::start(&["--fault", "silent", "--threads", "1"]);
+    client(silent.v4).send(b"hello").unwrap();
+    let (_, summary) = silent.end();
+    assert!(summary.contains("1 in = 0 replies + 1 dropped (fault 1)"), "{summary}");
+}
