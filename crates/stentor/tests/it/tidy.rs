@@ -49,7 +49,10 @@ fn verbs() -> Vec<String> {
 #[test]
 fn every_file_says_what_it_is_for() {
     for (name, text) in sources() {
-        assert!(text.starts_with("//! ") || text.starts_with("// "), "{name} does not open with //!");
+        assert!(
+            text.starts_with("//! ") || text.starts_with("// "),
+            "{name} does not open with //!"
+        );
         assert!(text.starts_with("//! ") || name.contains("fuzz_targets"), "{name}: // for //!");
     }
 }
@@ -81,7 +84,9 @@ fn unsafe_lives_in_os_and_one_file_of_casing() {
     for (name, text) in sources() {
         let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
         let unsafes = code.filter(|line| line.contains("unsafe {") || line.contains("unsafe fn"));
-        if unsafes.count() > 0 && !name.starts_with("crates/stentor-os/") && !name.ends_with("tidy.rs")
+        if unsafes.count() > 0
+            && !name.starts_with("crates/stentor-os/")
+            && !name.ends_with("tidy.rs")
         {
             outside.push(name);
         }
