@@ -292,4 +292,10 @@ fn every_scalar_agrees_with_the_standard_library() {
             "{c:?}"
         );
     }
+    let all: String = (0..=0x10_FFFF).filter_map(char::from_u32).collect();
+    for append in [row::append, vector::append] {
+        let mut answer = Vec::new();
+        append(&mut all.clone().into_bytes(), &mut answer);
+        assert!(answer == all.to_uppercase().into_bytes());
+    }
 }
