@@ -13,8 +13,8 @@ pub struct Child(Pid);
 
 /// Runs `work` in a child process, which then ends with the code it returns (fork(2), _exit(2)).
 ///
-/// The child ignores SIGINT, which a terminal sends to the whole group, and dies of SIGTERM: only
-/// its parent decides in what order things end. It begins by closing `ours`, descriptors that only
+/// The child ignores SIGINT and SIGTERM, which terminals and supervisors send to the whole group
+/// (systemd.kill(5)): only its parent decides in what order things end. It begins by closing `ours`, descriptors that only
 /// the parent may keep open; no destructor of the parent's values runs in it.
 pub fn fork_into(ours: &[RawFd], work: impl FnOnce() -> i32) -> io::Result<Child> {
     let before = SigSet::all().thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK)?;
@@ -42,11 +42,11 @@ pub fn fork_into(ours: &[RawFd], work: impl FnOnce() -> i32) -> io::Result<Child
 
 /// The signals of a fresh child: none of the parent's handlers, which write to shared pipes.
 fn settle_signals(mask: &SigSet) -> io::Result<()> {
-    let action = |handler| SigAction::new(handler, SaFlags::empty(), SigSet::empty());
-    // SAFETY: neither disposition runs code of ours.
+    let ignored = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the disposition runs no code of ours.
     unsafe {
-        sigaction(Signal::SIGINT, &action(SigHandler::SigIgn))?;
-        sigaction(Signal::SIGTERM, &action(SigHandler::SigDfl))?;
+        sigaction(Signal::SIGINT, &ignored)?;
+        sigaction(Signal::SIGTERM, &ignored)?;
     }
     mask.thread_set_mask()?;
     Ok(())
@@ -84,6 +84,27 @@ mod tests {
         while !child.ended().unwrap() {
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_child_leaves_the_end_to_its_parent() {
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        let child = fork_into(&[ours.as_raw_fd()], || {
+            let (mut byte, told) = ([0], b"still here");
+            let told = theirs.read_exact(&mut byte).and_then(|()| theirs.write_all(told));
+            i32::from(told.is_err())
+        })
+        .unwrap();
+        for signal in [Signal::SIGTERM, Signal::SIGINT] {
+            // Held back, if it comes first, until the child has settled how to take it.
+            nix::sys::signal::kill(child.0, signal).unwrap();
+        }
+        ours.write_all(b"?").unwrap();
+        drop(theirs);
+        let mut told = String::new();
+        ours.read_to_string(&mut told).unwrap();
+        assert_eq!(told, "still here");
+        child.kill().unwrap();
     }
 
     #[test]

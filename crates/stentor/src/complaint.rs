@@ -87,6 +87,11 @@ impl From<Failure> for Complaint {
 fn next_step(operation: &str, errno: &str, address: &str) -> String {
     let port = address.rsplit(':').next().unwrap_or_default();
     match (operation, errno) {
+        ("bind" | "listen", "EADDRINUSE") if address.starts_with("unix ") => {
+            "Something is there already: another server (ss -lxp lists them), or a file that is \
+             no socket; choose another path."
+                .to_owned()
+        }
         ("bind" | "listen", "EADDRINUSE") => format!(
             "Another program listens there: ss -ltnup 'sport = :{port}'; or choose -p PORT."
         ),

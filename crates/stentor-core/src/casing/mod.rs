@@ -2,9 +2,9 @@
 //!
 //! Upper case needs no context: each character has its own, so a stream can be answered as it
 //! arrives, and only a character cut in two must wait for its rest. Bytes that are not UTF-8 pass
-//! unchanged. Nearly every upper case has the length of its letter and is written over it, which
-//! is what `row.rs` stores and `vector.rs` does 32 bytes at a time; only where one is longer or
-//! shorter does the answer move to a second buffer. Reading and writing is left to the drivers.
+//! unchanged. ASCII is written over its letters; anything else goes to a second buffer, because
+//! some upper case is longer or shorter than its letter. What is upper case is in `row.rs`, and
+//! `vector.rs` does the same faster. Reading and writing is left to the drivers.
 
 mod row;
 mod sequence;
@@ -19,7 +19,7 @@ pub use table::UNICODE_VERSION;
 /// each answer costs the caller a system call.
 const IN_PLACE_MIN: usize = 16 * 1024;
 /// How many bytes of input go through the second buffer at once.
-const SPILL_TAKEN_MAX: usize = 32 * 1024;
+const SPILL_TAKEN_MAX: usize = 64 * 1024;
 
 /// Which letters have capitals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,10 +51,10 @@ impl Upper {
 
     /// Takes a prefix of `input` (all of it if that is short) and lends its answer.
     ///
-    /// Where no character changes its length, the answer is written in place and borrows from
-    /// `input`. Otherwise it borrows from `spill`, which is cleared first. Returns how many bytes
-    /// of `input` were taken (at least one unless it is empty; those beyond are untouched) and the
-    /// answer, of at most 3 bytes for each taken or held. It may be empty: then all is held.
+    /// The answer to ASCII is written in place and borrows from `input`. Any other borrows from
+    /// `spill`, which is cleared first. Returns how many bytes of `input` were taken (at least one
+    /// unless it is empty; those beyond are untouched) and the answer, of at most 3 bytes for each
+    /// taken or held. It may be empty: then all is held.
     pub fn feed<'a>(&mut self, input: &'a mut [u8], spill: &'a mut Vec<u8>) -> (usize, &'a [u8]) {
         spill.clear();
         if self.case == Case::Ascii {
@@ -67,7 +67,7 @@ impl Upper {
             return (taken, spill);
         }
         let whole = input.len() - sequence::incomplete_len(input);
-        let done = vector::in_place(input.get_mut(..whole).unwrap_or_default());
+        let done = vector::ascii_in_place(input.get_mut(..whole).unwrap_or_default());
         if done == whole {
             self.hold(input.get(whole..).unwrap_or_default());
             (input.len(), input.get(..whole).unwrap_or_default())
@@ -118,15 +118,8 @@ impl Upper {
         let limit = len.min(SPILL_TAKEN_MAX);
         let rest = input.get_mut(done..limit).unwrap_or_default();
         let incomplete = sequence::incomplete_len(rest);
-        let (mut rest, tail) = rest.split_at_mut(rest.len() - incomplete);
-        loop {
-            let done = vector::in_place(rest);
-            let (answered, stopped) = rest.split_at_mut(done);
-            spill.extend_from_slice(answered);
-            let Some((c, width)) = sequence::character(stopped) else { break };
-            push_upper(c, spill);
-            rest = stopped.get_mut(width..).unwrap_or_default();
-        }
+        let (rest, tail) = rest.split_at_mut(rest.len() - incomplete);
+        vector::append(rest, spill);
         if limit < len {
             return limit - incomplete;
         }

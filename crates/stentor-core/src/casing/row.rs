@@ -5,13 +5,18 @@
 //! self-synchronizing (RFC 3629, section 1), so the bytes of a character with case stand for that
 //! character wherever they occur, and everything else passes unchanged whatever it is.
 
-use super::table::{PAGES, ROWS};
+use super::table::{MISFITS, PAGES, ROWS};
 
 /// In [`Row::before`]: the upper case does not fit the character's place (mostly because it
-/// has another length): the characters before it are done, this one is left to the caller.
-pub(super) const STOP: u8 = 0x80;
+/// has another length). [`Row::last`] is not what flips, but its number among the misfits.
+pub(super) const MISFIT: u8 = 0x80;
 /// In [`Row::before`]: [`Row::first`] applies to this character.
 pub(super) const FIRST_TOO: u8 = 0x40;
+
+/// Bytes of ASCII tested as one: some vectors, of whatever width the machine has.
+pub(super) const GROUP: usize = 128;
+/// Bytes in a block: as many as a word has bits.
+const BLOCK: usize = 64;
 
 /// 64 characters, at least one of which changes. All changes are bits to flip (exclusive or).
 #[derive(Debug)]
@@ -26,9 +31,18 @@ pub(super) struct Row {
     pub(super) first: u8,
     /// Flips in the last byte, by its lower six bits: four quarters of 16.
     pub(super) last: [[u8; 16]; 4],
-    /// Flips in the byte before it. They never reach the upper two bits, which mark [`STOP`] and
+    /// Flips in the byte before it. They never reach the upper two bits, which mark [`MISFIT`] and
     /// [`FIRST_TOO`].
     pub(super) before: [[u8; 16]; 4],
+}
+
+/// An upper case that does not fit its character's place.
+#[derive(Debug)]
+pub(super) struct Misfit {
+    /// Its bytes, filled up with zeros.
+    pub(super) upper: [u8; 8],
+    /// How many of them count.
+    pub(super) len: u8,
 }
 
 impl Row {
@@ -43,78 +57,146 @@ impl Row {
         };
         ROWS.get(usize::from(*PAGES.get(page)?).checked_sub(1)?)
     }
-
-    /// Whether `character` begins as this row's do and ends with a continuation byte.
-    fn holds(&self, character: &[u8]) -> bool {
-        let mut backwards = character.iter().rev();
-        let ends = backwards.next().is_some_and(|last| last & 0xC0 == 0x80);
-        ends && backwards.zip(&self.prefix).all(|(byte, prefix)| byte == prefix)
-    }
 }
 
 fn bits(byte: u8, mask: u8) -> usize {
     usize::from(byte & mask)
 }
 
-/// Upper-cases `text` in place up to the first character whose upper case does not fit there, and
-/// returns where that begins: the length of `text` if there is none. Nothing beyond is touched.
-pub(super) fn in_place(text: &mut [u8]) -> usize {
-    let mut at = 0;
-    while let Some(rest) = text.get_mut(at..).filter(|rest| !rest.is_empty()) {
-        match ascii(rest) {
-            0 => {}
-            done => {
-                at += done;
-                continue;
-            }
-        }
-        match character(rest) {
-            Some(width) => at += width,
-            None => return at,
-        }
-    }
-    at
+/// Upper-cases the ASCII that `text` begins with, in place, and returns its length.
+// Inlined always, and what it calls: only so do its vectors become as wide as its caller's.
+#[inline(always)]
+pub(super) fn ascii_in_place(text: &mut [u8]) -> usize {
+    let mut done = ascii_blocks_in_place::<GROUP>(text);
+    done += ascii_blocks_in_place::<16>(text.get_mut(done..).unwrap_or_default());
+    done + ascii_blocks_in_place::<1>(text.get_mut(done..).unwrap_or_default())
 }
 
-/// Upper-cases the ASCII that `text` begins with, and returns its length.
-fn ascii(text: &mut [u8]) -> usize {
-    // Blocks are what the compiler turns into vectors, of whatever width the machine has.
-    const BLOCK: usize = 32;
+#[inline(always)]
+fn ascii_blocks_in_place<const N: usize>(text: &mut [u8]) -> usize {
+    let (blocks, _) = text.as_chunks_mut::<N>();
     let mut done = 0;
-    let (blocks, _) = text.as_chunks_mut::<BLOCK>();
-    for block in blocks.iter_mut().take_while(|block| block.is_ascii()) {
+    for block in blocks {
+        if !is_ascii(block) {
+            break;
+        }
         block.make_ascii_uppercase();
-        done += BLOCK;
-    }
-    for byte in text.iter_mut().skip(done).take_while(|byte| byte.is_ascii()) {
-        byte.make_ascii_uppercase();
-        done += 1;
+        done += N;
     }
     done
 }
 
-/// Upper-cases the character that `text`, not ASCII, begins with, and returns its length in bytes
-/// (of what has no case: of its first byte, the rest being none either). `None`: it does not fit.
-fn character(text: &mut [u8]) -> Option<usize> {
-    let row = Row::of(text);
-    let character = row.and_then(|row| text.get_mut(..usize::from(row.width)));
-    let (Some(row), Some(character)) = (row, character) else { return Some(1) };
-    if !row.holds(character) {
-        return Some(1);
+/// Whether all of `bytes` is ASCII. Unlike the standard library's, it looks at all bytes before it
+/// answers, which as vectors is faster.
+#[inline(always)]
+pub(super) fn is_ascii<const N: usize>(bytes: &[u8; N]) -> bool {
+    bytes.iter().fold(true, |all, byte| all & byte.is_ascii())
+}
+
+/// Appends the upper case of `text` to `answer`. What is left in `text` is of no meaning.
+pub(super) fn append(text: &mut [u8], answer: &mut Vec<u8>) {
+    // All before `pending` is in the answer. What fits is written over its letter until then.
+    let mut pending = 0;
+    for start in (0..text.len()).step_by(BLOCK) {
+        let block = text.get_mut(start..).unwrap_or_default();
+        let mut leads = match block.first_chunk_mut() {
+            Some(block) => ascii_and_leads(block),
+            None => {
+                let mut padded = [0; BLOCK];
+                padded.iter_mut().zip(block.iter()).for_each(|(to, from)| *to = *from);
+                block.make_ascii_uppercase();
+                ascii_and_leads(&mut padded)
+            }
+        };
+        while leads != 0 {
+            let at = start + leads.trailing_zeros() as usize;
+            leads &= leads - 1;
+            if let Some((misfit, width)) = text.get_mut(at..).and_then(character) {
+                answer.extend_from_slice(text.get(pending..at).unwrap_or_default());
+                answer.extend(misfit.upper.iter().take(usize::from(misfit.len)));
+                pending = at + width;
+            }
+        }
     }
-    let [.., before, last] = character else { return Some(1) };
-    let low = usize::from(*last & 0x3F);
+    answer.extend_from_slice(text.get(pending..).unwrap_or_default());
+}
+
+/// Upper-cases the ASCII anywhere in `block`, and returns where longer characters begin, as bits.
+fn ascii_and_leads(block: &mut [u8; BLOCK]) -> u64 {
+    let ascii = is_ascii(block);
+    block.make_ascii_uppercase();
+    if ascii {
+        return 0;
+    }
+    let (words, _) = block.as_chunks::<8>();
+    words.iter().rev().fold(0, |leads, word| {
+        let word = u64::from_le_bytes(*word);
+        // The upper two bits of a lead byte are set: one of each is left, and the factor brings
+        // the eight together, none meeting another.
+        let bits = (word & word << 1) >> 7 & 0x0101_0101_0101_0101;
+        leads << 8 | bits.wrapping_mul(0x0102_0408_1020_4080) >> 56
+    })
+}
+
+/// Upper-cases the character whose lead byte `text` begins with, if that fits in its place;
+/// otherwise returns its upper case and the character's width.
+#[inline]
+fn character(text: &mut [u8]) -> Option<(&'static Misfit, usize)> {
+    if let [first @ 0xC0..=0xDF, last @ 0x80..=0xBF, ..] = text {
+        let [flip_first, flip_last] = *PAIRS.get(bits(*first, 0x1F) << 6 | bits(*last, 0x3F))?;
+        if flip_first == PAIR_MISFIT {
+            return Some((MISFITS.get(usize::from(flip_last))?, 2));
+        }
+        *first ^= flip_first;
+        *last ^= flip_last;
+        return None;
+    }
+    let row = Row::of(text)?;
+    // The width also tells a row from that of an overlong form.
+    let (before, last) = match (row.width, &mut *text) {
+        (3, [0xE0..=0xEF, before @ 0x80..=0xBF, last @ 0x80..=0xBF, ..])
+        | (4, [0xF0..=0xF7, 0x80..=0xBF, before @ 0x80..=0xBF, last @ 0x80..=0xBF, ..]) => {
+            (before, last)
+        }
+        _ => return None,
+    };
+    let low = bits(*last, 0x3F);
     let flip = |column: &[[u8; 16]; 4]| column.as_flattened().get(low).copied().unwrap_or(0);
     let (flip_last, flip_before) = (flip(&row.last), flip(&row.before));
-    if flip_before & STOP != 0 {
-        return None;
+    if flip_before & MISFIT != 0 {
+        return Some((MISFITS.get(usize::from(flip_last))?, usize::from(row.width)));
     }
     *before ^= flip_before & !FIRST_TOO;
     *last ^= flip_last;
     if flip_before & FIRST_TOO != 0
-        && let [first, ..] = character
+        && let [first, ..] = text
     {
         *first ^= row.first;
     }
-    Some(usize::from(row.width))
+    None
+}
+
+/// The flip of the first byte in [`PAIRS`] that means what [`MISFIT`] does in rows: no upper case
+/// flips all bits of a lead byte.
+const PAIR_MISFIT: u8 = 0xFF;
+/// What flips in both bytes of each character that has two, by scalar: the rows at a glance.
+static PAIRS: [[u8; 2]; 0x800] = pairs();
+
+#[allow(clippy::indexing_slicing, reason = "at compile time, where a panic fails the build")]
+const fn pairs() -> [[u8; 2]; 0x800] {
+    let mut pairs = [[0; 2]; 0x800];
+    let mut rows: &[Row] = &ROWS;
+    while let [row, rest @ ..] = rows {
+        let mut low = 0;
+        while row.width == 2 && low < 64 {
+            let (before, last) = (row.before[low / 16][low % 16], row.last[low / 16][low % 16]);
+            let first = if before & FIRST_TOO != 0 { row.first } else { 0 };
+            let scalar = (row.prefix[0] as usize & 0x1F) << 6 | low;
+            let flip = if before & MISFIT != 0 { PAIR_MISFIT } else { before & !FIRST_TOO ^ first };
+            pairs[scalar] = [flip, last];
+            low += 1;
+        }
+        rows = rest;
+    }
+    pairs
 }

@@ -35,10 +35,10 @@ fn is_continuation(byte: u8) -> bool {
 /// Reads the character that `text` begins with, if that is one; and its length in bytes.
 pub(super) fn character(text: &[u8]) -> Option<(char, usize)> {
     let width = match *text.first()? {
-        ..0x80 => 1,
-        ..0xE0 => 2,
-        ..0xF0 => 3,
-        _ => 4,
+        ..=0x7F => 1,
+        0x80..=0xDF => 2,
+        0xE0..=0xEF => 3,
+        0xF0.. => 4,
     };
     let c = str::from_utf8(text.get(..width)?).ok()?.chars().next()?;
     Some((c, width))

@@ -1,155 +1,238 @@
-//! Upper case 32 bytes at a time, on machines with AVX2. The answer is the same as that of
+//! Upper case a vector at a time, on machines that have AVX-512 or AVX2. The answers are those of
 //! `row.rs`, which does the work elsewhere.
 //!
-//! A block is loaded once; for each row (see `row.rs`) that its characters belong to, the flips
-//! of all its characters of that row are looked up at once; then all flips are applied. So the
-//! cost depends on how many rows meet in 32 bytes: in one alphabet, one or two.
+//! ASCII needs no code of its own: the compiler makes vectors of the loops in `row.rs`, as wide as
+//! the function into which they are inlined may use. For other text a block is loaded once; for
+//! each row (see `row.rs`) that its characters belong to, the flips of all its characters of that
+//! row are looked up at once; then all flips are applied. So the cost depends on how many rows
+//! meet in 32 bytes: in one alphabet, one or two.
+//!
+//! Every load and store goes through an array, which the compiler makes one instruction: so the
+//! only unsafe thing is the call of a function compiled for what this machine has.
 
-/// Upper-cases `text` in place up to the first character whose upper case does not fit there, and
-/// returns where that begins: the length of `text` if there is none. Nothing beyond is touched.
-pub(super) fn in_place(text: &mut [u8]) -> usize {
+use super::row;
+
+/// Upper-cases the ASCII that `text` begins with, in place, and returns its length.
+pub(super) fn ascii_in_place(text: &mut [u8]) -> usize {
+    let done = ascii_by_avx512(text).or_else(|| ascii_by_avx2(text));
+    done.unwrap_or_else(|| row::ascii_in_place(text))
+}
+
+/// Appends the upper case of `text` to `answer`. What is left in `text` is of no meaning.
+pub(super) fn append(text: &mut [u8], answer: &mut Vec<u8>) {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
-        #[allow(
-            unsafe_code,
-            reason = "a function compiled for AVX2 can be called in no other way"
-        )]
+        #[allow(unsafe_code, reason = "a function compiled for AVX2 is called no other way")]
         // SAFETY: the one condition is that the processor has AVX2, which was just asked.
-        return unsafe { avx2::in_place(text) };
+        return unsafe { x86::append(text, answer) };
     }
-    super::row::in_place(text)
+    row::append(text, answer);
+}
+
+/// As [`ascii_in_place`]. `None`: this machine has no AVX-512, and nothing was done.
+pub(super) fn ascii_by_avx512(text: &mut [u8]) -> Option<usize> {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx512bw") {
+        #[allow(unsafe_code, reason = "a function compiled for AVX-512 is called no other way")]
+        // SAFETY: the one condition is that the processor has AVX-512BW, which was just asked.
+        return Some(unsafe { x86::ascii_by_avx512(text) });
+    }
+    let _ = text;
+    None
+}
+
+/// As [`ascii_in_place`]. `None`: this machine has no AVX2, and nothing was done.
+pub(super) fn ascii_by_avx2(text: &mut [u8]) -> Option<usize> {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        #[allow(unsafe_code, reason = "a function compiled for AVX2 is called no other way")]
+        // SAFETY: the one condition is that the processor has AVX2, which was just asked.
+        return Some(unsafe { x86::ascii_by_avx2(text) });
+    }
+    let _ = text;
+    None
 }
 
 #[cfg(target_arch = "x86_64")]
-mod avx2 {
-    use super::super::row::{FIRST_TOO, Row};
-    use super::super::table::ROWS;
+mod x86 {
+    use super::super::row::{self, FIRST_TOO, GROUP, Row};
+    use super::super::table::{MISFITS, ROWS};
     use std::arch::x86_64::*;
 
     /// Bytes in a block.
     const BLOCK: usize = 32;
+    /// What the upper case of a block may take: three times its length, and the block that is
+    /// written where the last of it begins. A group of ASCII takes no more.
+    const ROOM: usize = 4 * BLOCK;
+    const _: () = assert!(GROUP <= ROOM);
+    /// Room that is made at once beyond that, in order to do so seldom.
+    const ROOM_AHEAD: usize = 4096;
     /// How many rows are remembered: Vietnamese has characters of five, other languages of fewer.
     const KNOWN: usize = 6;
 
-    /// A block's upper case, as far as it is `done`; the rest is as it was.
-    struct Step {
-        upper: __m256i,
-        done: usize,
-        found: Found,
+    /// As [`row::ascii_in_place`], compiled for wider vectors.
+    #[target_feature(enable = "avx512bw")]
+    pub(super) fn ascii_by_avx512(text: &mut [u8]) -> usize {
+        row::ascii_in_place(text)
     }
 
-    /// What was in a block.
-    #[derive(PartialEq)]
-    enum Found {
-        /// Nothing but ASCII.
-        Ascii,
-        /// Characters that fit their places; one that may go on beyond the block is not done.
-        Fitting,
-        /// A character that does not fit: all before it is done.
-        Misfit,
-    }
-
-    /// As [`super::in_place`].
+    /// As [`row::ascii_in_place`], compiled for wider vectors.
     #[target_feature(enable = "avx2")]
-    pub(super) fn in_place(text: &mut [u8]) -> usize {
-        let mut at = 0;
-        loop {
-            at += ascii(text.get_mut(at..).unwrap_or_default());
-            let rest = text.get_mut(at..).unwrap_or_default();
-            let (done, stopped) = if rest.len() < BLOCK { last(rest) } else { blocks(rest) };
-            at += done;
-            if stopped || at == text.len() {
-                return at;
-            }
-        }
+    pub(super) fn ascii_by_avx2(text: &mut [u8]) -> usize {
+        row::ascii_in_place(text)
     }
 
-    /// Upper-cases groups of four blocks as long as they are ASCII; returns how many bytes.
+    /// As [`super::append`].
     #[target_feature(enable = "avx2")]
-    fn ascii(text: &mut [u8]) -> usize {
-        let (blocks, _) = text.as_chunks_mut::<BLOCK>();
-        let (groups, _) = blocks.as_chunks_mut::<4>();
-        let mut done = 0;
-        for group in groups {
-            let [a, b, c, d] = group;
-            let loaded = [load(a), load(b), load(c), load(d)];
-            let [va, vb, vc, vd] = loaded;
-            if mask(or(or(va, vb), or(vc, vd))) != 0 {
-                break;
-            }
-            for (place, block) in [a, b, c, d].into_iter().zip(loaded) {
-                store(place, _mm256_xor_si256(block, ascii_flips(block)));
-            }
-            done += 4 * BLOCK;
-        }
-        done
-    }
-
-    /// Upper-cases block by block, until one is all ASCII, less than a block is left, or a
-    /// character does not fit (the second result). Returns how many bytes are done.
-    #[target_feature(enable = "avx2")]
-    fn blocks(text: &mut [u8]) -> (usize, bool) {
-        let mut at = 0;
+    pub(super) fn append(text: &[u8], answer: &mut Vec<u8>) {
+        let mut out = Out { at: answer.len(), answer };
         let mut known = Known::new();
-        let mut next = text.first_chunk().map(|bytes| load(bytes));
-        while let Some(block) = next {
-            let step = step(block, &mut known);
-            // The next block may begin inside this one. Read before writing: reading what is about
-            // to be written would make each block wait for the one before.
-            let rest = text.get(at + step.done..).and_then(<[u8]>::first_chunk);
-            next = rest.map(|bytes| load(bytes));
-            if let Some(place) = text.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
-                store(place, step.upper);
+        let (mut rest, mut ascii) = (text, true);
+        while !rest.is_empty() {
+            out.make_room(rest.len());
+            if let Some(group) = rest.first_chunk().filter(|_| ascii)
+                && out.put_if_ascii(group)
+            {
+                rest = rest.get(GROUP..).unwrap_or_default();
+                continue;
             }
-            at += step.done;
-            if step.found != Found::Fitting {
-                return (at, step.found == Found::Misfit);
-            }
+            let block = rest.first_chunk().map_or_else(|| padded(rest), |bytes| load(bytes));
+            let done = out.put(block, &mut known);
+            // What a block was filled up with is taken back.
+            out.at -= done.saturating_sub(rest.len());
+            rest = rest.get(done..).unwrap_or_default();
+            ascii = mask(block) == 0;
         }
-        (at, false)
+        out.answer.truncate(out.at);
     }
 
-    /// Upper-cases less than a block, as a block filled up with zeros.
+    /// Less than a block, as a block filled up with zeros.
     #[target_feature(enable = "avx2")]
-    fn last(text: &mut [u8]) -> (usize, bool) {
+    fn padded(text: &[u8]) -> __m256i {
         let mut padded = [0; BLOCK];
-        padded.iter_mut().zip(text.iter()).for_each(|(to, from)| *to = *from);
-        let (done, stopped) = blocks(&mut padded);
-        text.iter_mut().zip(padded).for_each(|(to, from)| *to = from);
-        (done.min(text.len()), stopped)
+        padded.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
+        load(&padded)
     }
 
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn step(block: __m256i, known: &mut Known) -> Step {
-        let upper = _mm256_xor_si256(block, ascii_flips(block));
-        let high = mask(block);
-        if high == 0 {
-            return Step { upper, done: BLOCK, found: Found::Ascii };
+    /// Where upper case is written.
+    struct Out<'a> {
+        answer: &'a mut Vec<u8>,
+        /// How much of `answer` is written; beyond is room.
+        at: usize,
+    }
+
+    impl Out<'_> {
+        /// Makes room for a group of ASCII or one block, and for more if `len` bytes are to come.
+        #[inline]
+        fn make_room(&mut self, len: usize) {
+            if self.answer.len() - self.at < ROOM {
+                self.answer.resize(self.at + ROOM + len.min(ROOM_AHEAD), 0);
+            }
         }
-        let leads = high & mask(_mm256_cmpgt_epi8(block, splat(0xBF)));
-        // A character that begins in the last three bytes may end beyond the block.
-        let done = if leads >> (BLOCK - 3) == 0 { BLOCK } else { highest(leads) };
-        let candidates = cased_leads(block) & (u32::MAX >> (BLOCK - done));
-        if candidates == 0 {
-            return Step { upper: keep(block, upper, done), done, found: Found::Fitting };
+
+        /// Writes the upper case of `group` if it is ASCII.
+        #[inline]
+        #[target_feature(enable = "avx2")]
+        fn put_if_ascii(&mut self, group: &[u8; GROUP]) -> bool {
+            let place = self.answer.get_mut(self.at..).and_then(<[u8]>::first_chunk_mut);
+            let Some(place) = place.filter(|_| row::is_ascii(group)) else { return false };
+            *place = *group;
+            place.make_ascii_uppercase();
+            self.at += GROUP;
+            true
         }
-        let flips = flips(block, candidates, known);
-        let upper = _mm256_xor_si256(upper, flips.last);
-        let upper = _mm256_xor_si256(upper, earlier::<1>(and(flips.before, splat(0x3F))));
-        let upper = _mm256_xor_si256(upper, flips.first);
-        // The flags are where a character ends; it begins at the lead before.
-        let stops = mask(flips.before) & (u32::MAX >> (BLOCK - done));
-        if stops == 0 {
-            return Step { upper: keep(block, upper, done), done, found: Found::Fitting };
+
+        /// Writes the upper case of what `block` holds, except for a character at its end that may
+        /// go on beyond it. Returns how many bytes of the block are done.
+        #[inline]
+        #[target_feature(enable = "avx2")]
+        fn put(&mut self, block: __m256i, known: &mut Known) -> usize {
+            let upper = _mm256_xor_si256(block, ascii_flips(block));
+            let high = mask(block);
+            let leads = high & mask(_mm256_cmpgt_epi8(block, splat(0xBF)));
+            // A character that begins in the last three bytes may end beyond the block.
+            let all = leads >> (BLOCK - 3) == 0;
+            let done = std::hint::select_unpredictable(all, BLOCK, highest(leads));
+            let within = u32::MAX >> (BLOCK - done);
+            let followed = (high & !leads & within) >> 1;
+            let candidates = if followed == 0 { 0 } else { cased_leads(block) & followed };
+            if candidates == 0 {
+                self.put_bytes(upper, done);
+                return done;
+            }
+            let flips = flips(block, candidates, known);
+            let upper = _mm256_xor_si256(upper, flips.last);
+            let upper = _mm256_xor_si256(upper, earlier::<1>(and(flips.before, splat(0x3F))));
+            let upper = _mm256_xor_si256(upper, flips.first);
+            // The flags are where a character ends.
+            let misfits = mask(flips.before) & within;
+            if misfits == 0 {
+                self.put_bytes(upper, done);
+            } else {
+                self.put_with_misfits(upper, done, leads, misfits, flips.last);
+            }
+            done
         }
-        let done = highest(leads & (stops ^ (stops - 1)));
-        Step { upper: keep(block, upper, done), done, found: Found::Misfit }
+
+        /// Writes the first `len` bytes of `upper`.
+        #[inline]
+        #[target_feature(enable = "avx2")]
+        fn put_bytes(&mut self, upper: __m256i, len: usize) {
+            if let Some(place) = self.answer.get_mut(self.at..).and_then(<[u8]>::first_chunk_mut) {
+                store(place, upper);
+            }
+            self.at += len;
+        }
+
+        /// Writes the first `len` bytes of `upper`, but something longer or shorter for the
+        /// characters that end where `misfits` says; `numbers` tells there what.
+        #[target_feature(enable = "avx2")]
+        fn put_with_misfits(
+            &mut self,
+            upper: __m256i,
+            len: usize,
+            leads: u32,
+            mut misfits: u32,
+            numbers: __m256i,
+        ) {
+            // Followed by another block, so that a block can be read from anywhere in the first.
+            let (mut bytes, mut number_at) = ([0; 2 * BLOCK], [0; BLOCK]);
+            if let Some(first) = bytes.first_chunk_mut() {
+                store(first, upper);
+            }
+            store(&mut number_at, numbers);
+            let mut from = 0;
+            while misfits != 0 {
+                let last = misfits.trailing_zeros() as usize;
+                misfits &= misfits - 1;
+                let begin = highest(leads & !(u32::MAX << last));
+                self.put_part(&bytes, from, begin);
+                let misfit = number_at.get(last).and_then(|n| MISFITS.get(usize::from(*n)));
+                if let Some(misfit) = misfit {
+                    let place = self.answer.get_mut(self.at..).and_then(<[u8]>::first_chunk_mut);
+                    if let Some(place) = place {
+                        *place = misfit.upper;
+                    }
+                    self.at += usize::from(misfit.len);
+                }
+                from = last + 1;
+            }
+            self.put_part(&bytes, from, len);
+        }
+
+        /// Writes the `bytes` from `from` to `to`.
+        #[inline]
+        #[target_feature(enable = "avx2")]
+        fn put_part(&mut self, bytes: &[u8; 2 * BLOCK], from: usize, to: usize) {
+            if let Some(part) = bytes.get(from..).and_then(<[u8]>::first_chunk) {
+                self.put_bytes(load(part), to - from);
+            }
+        }
     }
 
     /// The number of the highest bit that is set; 0 if none is.
     fn highest(bits: u32) -> usize {
-        bits.checked_ilog2().unwrap_or(0) as usize
+        (bits | 1).ilog2() as usize
     }
 
     /// The rows met lately. A text keeps to a few; trying those first spares each block the wait
@@ -232,6 +315,7 @@ mod avx2 {
         mask(of_row) >> (row.width - 1)
     }
 
+    /// What flips in the bytes `a` to `z`; nothing does in others, ASCII or not.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn ascii_flips(block: __m256i) -> __m256i {
@@ -273,17 +357,6 @@ mod avx2 {
         low
     }
 
-    /// `block` with `upper` in its first `done` bytes.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn keep(block: __m256i, upper: __m256i, done: usize) -> __m256i {
-        let places = _mm256_setr_epi8(
-            0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23,
-            24, 25, 26, 27, 28, 29, 30, 31,
-        );
-        _mm256_blendv_epi8(block, upper, _mm256_cmpgt_epi8(splat(done as u8), places))
-    }
-
     /// For each quarter of the continuation bytes, what looks them up in 16 values: `shuffle`
     /// yields zero where the upper bit is set, as it is here for every byte of no such quarter.
     #[inline]
@@ -294,6 +367,7 @@ mod avx2 {
         [quarter(0x80), quarter(0x90), quarter(0xA0), quarter(0xB0)]
     }
 
+    /// What a column of a row holds for each continuation byte; zero for others.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn lookup(column: &[[u8; 16]; 4], quarters: &[__m256i; 4]) -> __m256i {
@@ -305,18 +379,21 @@ mod avx2 {
         )
     }
 
+    /// All bytes 16 - N places later, after zeros.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn later<const N: i32>(block: __m256i) -> __m256i {
         _mm256_alignr_epi8::<N>(block, _mm256_permute2x128_si256::<0x08>(block, block))
     }
 
+    /// All bytes N places earlier, before zeros.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn earlier<const N: i32>(block: __m256i) -> __m256i {
         _mm256_alignr_epi8::<N>(_mm256_permute2x128_si256::<0x81>(block, block), block)
     }
 
+    /// The top bit of each byte.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn mask(block: __m256i) -> u32 {

@@ -24,7 +24,12 @@ pub fn begin(form: Form, verbosity: u8) {
     };
     let colour = io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+    // A log that cannot be written (a full disk, a reader that has gone) is lost; a word about it
+    // on the same standard error would end the thread that says it.
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .log_internal_errors(false);
     // A second service in one process (the tests') keeps the first one's log.
     let _ = match form {
         Form::Human => builder.with_ansi(colour).with_target(false).try_init(),

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 /// The program under test, with a quiet environment.
@@ -57,13 +58,21 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `serve -p 0` with more arguments, and waits for its ready line.
     pub(crate) fn start(arguments: &[&str]) -> Server {
-        let mut child = stentor()
-            .args(["serve", "-p", "0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Server::start_by(
+            stentor().args(["serve", "-p", "0"]).args(arguments).stderr(Stdio::piped()),
+        )
+    }
+
+    /// As [`Server::start`], as the leader of a process group of its own.
+    pub(crate) fn start_in_group(arguments: &[&str]) -> Server {
+        let mut command = stentor();
+        command.args(["serve", "-p", "0"]).args(arguments).stderr(Stdio::piped());
+        Server::start_by(command.process_group(0))
+    }
+
+    /// Starts a command that serves, and waits for its ready line.
+    pub(crate) fn start_by(command: &mut Command) -> Server {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut ready = String::new();
         out.read_line(&mut ready).unwrap();
@@ -82,6 +91,12 @@ impl Server {
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Sends a signal to the server and all its children; it leads their group.
+    pub(crate) fn signal_group(&self, signal: &str) {
+        let group = format!("-{}", self.child.id());
+        assert!(Command::new("kill").args([signal, "--", &group]).status().unwrap().success());
     }
 
     /// Ends it in order, and returns how it ended and its summary.

@@ -1,7 +1,10 @@
 //! From a plan's addresses to bound sockets: one set of them for each thread.
 
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use socket2::Socket;
@@ -47,6 +50,43 @@ pub(super) struct Bound {
     pub addresses: Vec<Address>,
     /// What was left out, and why: for a notice.
     pub missing: Vec<Failure>,
+    /// The files of unix sockets, which go with this value.
+    pub files: Vec<SocketFile>,
+}
+
+/// The file of a unix socket of ours, removed when dropped: left behind it would be in the way of
+/// the next start.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    /// Device and inode: a successor's file at the same path is not ours to remove.
+    identity: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn new(path: &Path) -> SocketFile {
+        SocketFile { path: path.to_owned(), identity: identity(path) }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.identity.is_some() && identity(&self.path) == self.identity {
+            // Best effort: there is nobody left to tell.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+/// Whether a path is a socket that nobody listens on: its server was killed (unix(7)).
+fn is_left_behind(path: &Path) -> bool {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    is_socket && UnixStream::connect(path).is_err_and(refused)
 }
 
 /// How often another port is tried when the kernel's choice for TCP is taken on UDP.
@@ -93,7 +133,13 @@ fn bind_once(wanted: &[Wanted], threads: usize, backlog: u32) -> Result<Bound, F
             Address::Udp(address) => {
                 bind_udp(&mut bound.sets, with_port(*address, port)).map(Address::Udp)
             }
-            Address::Unix(path) => bind_unix(&mut bound.sets, path, backlog).map(Address::Unix),
+            Address::Unix(path) => {
+                let bind = bind_unix(&mut bound.sets, path, backlog);
+                bind.map(|file| {
+                    bound.files.push(file);
+                    Address::Unix(path.clone())
+                })
+            }
         };
         match got {
             Ok(address) => {
@@ -159,9 +205,20 @@ fn bind_udp(sets: &mut [Sockets], address: SocketAddr) -> Result<SocketAddr, Fai
 }
 
 /// Only the first thread listens on a path: two sockets cannot share one.
-fn bind_unix(sets: &mut [Sockets], path: &Path, backlog: u32) -> Result<PathBuf, Failure> {
+fn bind_unix(sets: &mut [Sockets], path: &Path, backlog: u32) -> Result<SocketFile, Failure> {
+    let listen = || listener::unix(path, Listen { backlog, shared: false });
+    let socket = match listen() {
+        Err(failure)
+            if failure.error.kind() == io::ErrorKind::AddrInUse && is_left_behind(path) =>
+        {
+            let named = |error| Failure::new("unlink", path.display(), error);
+            fs::remove_file(path).map_err(named)?;
+            listen()?
+        }
+        other => other?,
+    };
     if let Some(first) = sets.first_mut() {
-        first.listeners.push(listener::unix(path, Listen { backlog, shared: false })?);
+        first.listeners.push(socket);
     }
-    Ok(path.to_owned())
+    Ok(SocketFile::new(path))
 }

@@ -37,8 +37,8 @@ pub(super) struct Turn<'a> {
     /// Bytes of all connections of this thread that wait for slow readers.
     pub(super) stalled: &'a mut u64,
     pub(super) now: Moment,
-    /// Whether the event said that the peer has closed its side: then read to the end.
-    pub(super) read_closed: bool,
+    /// Whether to read until nothing is there, although a read brought less than it might.
+    pub(super) read_on: bool,
 }
 
 /// How a turn ended.
@@ -123,7 +123,8 @@ impl Waiting {
     }
 }
 
-/// Moments in 10 ms steps: 4 bytes for 497 days.
+/// Moments in 10 ms steps, of which 4 bytes go round in 497 days: only how long ago it was can be
+/// asked, and of less than that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tick(u32);
 
@@ -131,11 +132,13 @@ impl Tick {
     const STEP: u64 = 10_000_000;
 
     fn at(now: Moment) -> Tick {
-        Tick(u32::try_from(now.as_nanos() / Tick::STEP).unwrap_or(u32::MAX))
+        let steps = now.as_nanos() / Tick::STEP % (1 << 32);
+        Tick(u32::try_from(steps).unwrap_or_default())
     }
 
     fn until(self, now: Moment) -> Duration {
-        now.since(Moment::from_nanos(u64::from(self.0) * Tick::STEP))
+        let steps = Tick::at(now).0.wrapping_sub(self.0);
+        Duration::from_nanos(u64::from(steps) * Tick::STEP)
     }
 }
 
@@ -178,11 +181,13 @@ impl Connection {
                 }
                 (Phase::Open, Flushed::Until(_) | Flushed::All) => {
                     if self.hear(turn)? == Heard::AllThereWas {
-                        return Ok(match self.flush(turn)? {
-                            Flushed::Until(moment) => After::At(moment),
-                            Flushed::Reset => After::More,
-                            Flushed::All | Flushed::Blocked => After::Wait,
-                        });
+                        match self.flush(turn)? {
+                            Flushed::Until(moment) => return Ok(After::At(moment)),
+                            Flushed::Blocked => return Ok(After::Wait),
+                            Flushed::All if self.phase == Phase::Open => return Ok(After::Wait),
+                            // A fault has just ended it, and no event will say so.
+                            Flushed::All | Flushed::Reset => {}
+                        }
                     }
                 }
                 (_, Flushed::Until(moment)) => return Ok(After::At(moment)),
@@ -227,7 +232,7 @@ impl Connection {
         answered?;
         // A read that did not fill the buffer emptied the socket, and the next byte is a new
         // event; but a FIN that came with these bytes is not.
-        let more = self.filled || turn.read_closed || self.phase != Phase::Open;
+        let more = self.filled || turn.read_on || self.phase != Phase::Open;
         Ok(if more { Heard::MaybeMore } else { Heard::AllThereWas })
     }
 
@@ -299,11 +304,13 @@ impl Connection {
     /// Sends what waits, then what a fault has ready.
     fn flush(&mut self, turn: &mut Turn<'_>) -> io::Result<Flushed> {
         while let Some(mut waiting) = self.waiting.take() {
-            let sent = self.write(waiting.output.get(waiting.sent..).unwrap_or_default(), turn)?;
-            waiting.sent += sent;
-            if waiting.sent < waiting.output.len() {
+            let rest = waiting.output.get(waiting.sent..).unwrap_or_default();
+            let written = self.write(rest, turn);
+            waiting.sent += *written.as_ref().unwrap_or(&0);
+            if written.is_err() || waiting.sent < waiting.output.len() {
+                // Kept also when the client has gone: closing gives its share of `stalled` back.
                 self.waiting = Some(waiting);
-                return Ok(Flushed::Blocked);
+                return written.map(|_| Flushed::Blocked);
             }
             *turn.stalled -= waiting.size();
             self.answer(&mut waiting.input, turn)?;
@@ -354,24 +361,40 @@ impl Connection {
         }
     }
 
+    /// Whether nothing waits for the client and no byte has moved for `quiet`.
+    pub(super) fn is_quiet(&self, now: Moment, quiet: Duration) -> bool {
+        self.waiting.is_none() && self.moved.until(now) >= quiet
+    }
+
     /// Ends an open conversation in order if no byte moved for `quiet`: the server is ending.
     /// Returns whether a turn is due.
     pub(super) fn drain(&mut self, now: Moment, quiet: Duration) -> bool {
-        let silent = self.waiting.is_none() && self.moved.until(now) >= quiet;
-        if silent && self.phase == Phase::Open {
-            self.finish(CloseReason::Drained);
-            return true;
+        if !self.is_quiet(now, quiet) {
+            return false;
         }
-        false
+        let owes_nothing = self.faulty.as_ref().is_some_and(|faulty| faulty.queued() == 0);
+        match self.phase {
+            Phase::Open => self.finish(CloseReason::Drained),
+            // Silent on purpose, and it would be for ever.
+            Phase::Finishing if owes_nothing => {
+                self.faulty = None;
+                self.reason = CloseReason::Drained;
+            }
+            Phase::Finishing | Phase::Lingering => return false,
+        }
+        true
     }
 
     /// Why its time is up, if it is.
     pub(super) fn expired(&self, now: Moment, limits: &Limits) -> Option<CloseReason> {
         let (limit, reason) = match (self.phase, &self.waiting) {
+            (Phase::Lingering, _) if self.reason == CloseReason::ByService => {
+                (limits.after_fin, CloseReason::AfterFin)
+            }
             (Phase::Lingering, _) => (limits.after_fin, self.reason),
             (_, Some(_)) => (limits.write_stall, CloseReason::WriteStall),
-            (Phase::Open, None) => (limits.idle, CloseReason::Idle),
-            (Phase::Finishing, None) => (limits.after_fin, CloseReason::AfterFin),
+            // Finishing with nothing waiting: a fault holds the answer back, perhaps for long.
+            (Phase::Open | Phase::Finishing, None) => (limits.idle, CloseReason::Idle),
         };
         (self.moved.until(now) >= limit).then_some(reason)
     }
@@ -399,4 +422,57 @@ pub(super) fn broken(error: &io::Error) -> CloseReason {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
     let gone = [BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected];
     if gone.contains(&error.kind()) { CloseReason::Reset } else { CloseReason::Error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+
+    use stentor_core::service::Contract;
+
+    /// A turn at `now`, and the bytes that wait after it.
+    fn turn(connection: &mut Connection, now: Moment, stalled: &mut u64) -> After {
+        let (mut hot, mut counters) = (Hot::default(), Counters::default());
+        let (hot, counters) = (&mut hot, &mut counters);
+        connection.turn(&mut Turn { hot, counters, stalled, now, read_on: true })
+    }
+
+    fn connected() -> (Connection, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let session = Session::new(Contract::default());
+        (Connection::new(Socket::from(OwnedFd::from(ours)), session, None, Moment::START), theirs)
+    }
+
+    #[test]
+    fn what_waited_for_a_client_that_has_gone_is_given_back() {
+        let (mut connection, mut theirs) = connected();
+        let mut stalled = 0;
+        while stalled == 0 {
+            while theirs.write(&[b'x'; 65_536]).is_ok() {}
+            turn(&mut connection, Moment::START, &mut stalled);
+        }
+        drop(theirs);
+        let after = turn(&mut connection, Moment::START, &mut stalled);
+        assert_eq!(after, After::Closed(CloseReason::Reset));
+        assert_eq!(stalled, connection.stalled(), "closing takes it off the sum of all");
+    }
+
+    #[test]
+    fn silence_is_measured_across_the_turn_of_the_clock() {
+        let (mut connection, mut theirs) = connected();
+        let limits = Limits::new(1024);
+        let turns = Moment::from_nanos(Tick::STEP << 32);
+        for moved in [Moment::START + Duration::from_secs(5), turns, turns + Duration::from_secs(5)]
+        {
+            theirs.write_all(b"x").unwrap();
+            turn(&mut connection, moved, &mut 0);
+            let second = Duration::from_secs(1);
+            assert_eq!(connection.expired(moved + (limits.idle - second), &limits), None);
+            assert_eq!(connection.expired(moved + limits.idle, &limits), Some(CloseReason::Idle));
+        }
+    }
 }

@@ -30,6 +30,8 @@ pub(super) struct Mailbox {
     next: Option<Moment>,
     /// Whether datagrams may be left in the socket although no event will say so.
     unread: bool,
+    /// Whether no more is taken: what a fault holds back is still sent.
+    closed: bool,
 }
 
 impl Mailbox {
@@ -37,7 +39,15 @@ impl Mailbox {
         let desk = Desk::new(plan.contract, plan.guard, own_ports.iter().copied());
         let faults = FaultyDatagrams::new(&plan.faults, plan.seed);
         let faults = (!plan.faults.is_empty()).then_some(faults);
-        Mailbox { socket, desk, faults, outbox: Outbox::new(), next: None, unread: false }
+        Mailbox {
+            socket,
+            desk,
+            faults,
+            outbox: Outbox::new(),
+            next: None,
+            unread: false,
+            closed: false,
+        }
     }
 
     /// When the mailbox wants its next turn without an event.
@@ -47,7 +57,9 @@ impl Mailbox {
 
     /// Answers what has come, up to a fair share, and sends what was held back until now.
     pub(super) fn receive(&mut self, now: Moment, hot: &mut Hot, counters: &mut Counters) {
-        self.read(now, hot, counters);
+        if !self.closed {
+            self.read(now, hot, counters);
+        }
         self.send_delayed(now);
     }
 
@@ -74,6 +86,7 @@ impl Mailbox {
     pub(super) fn close(&mut self, now: Moment, hot: &mut Hot, counters: &mut Counters) {
         self.receive(now, hot, counters);
         self.unread = false;
+        self.closed = true;
     }
 
     fn answer_batch(&mut self, now: Moment, hot: &mut Hot, counters: &mut Counters) {

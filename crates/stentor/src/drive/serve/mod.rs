@@ -13,7 +13,6 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -30,7 +29,7 @@ use stentor_os::failure::Failure;
 pub use bind::{Address, Wanted};
 
 use crate::complaint::{Complaint, Exit};
-use bind::Sockets;
+use bind::{Bound, SocketFile, Sockets};
 use blocking::Acceptor;
 use reactor::{Reactor, WAKER};
 use shared::{Shared, Stage};
@@ -112,7 +111,8 @@ pub struct Running {
     threads: Vec<JoinHandle<io::Result<Counters>>>,
     /// Every thread holds the other end: closed when the last one has ended.
     over: UnixStream,
-    paths: Vec<PathBuf>,
+    /// Removed when the service has ended.
+    files: Vec<SocketFile>,
 }
 
 /// Binds everything and starts to serve.
@@ -122,7 +122,7 @@ pub struct Running {
 pub fn start(plan: Plan) -> Result<Running, Failure> {
     let alone = plan.mode != Mode::Reactor || plan.once;
     let count = if alone { 1 } else { plan.threads.max(1) };
-    let bound = bind::bind(&plan.addresses, count, plan.limits.backlog)?;
+    let mut bound = bind::bind(&plan.addresses, count, plan.limits.backlog)?;
     let own_ports: Vec<u16> = bound.addresses.iter().filter_map(udp_port).collect();
 
     let failed = |error| Failure::new("epoll_create", "the readiness loop", error);
@@ -136,7 +136,7 @@ pub fn start(plan: Plan) -> Result<Running, Failure> {
     let (plan, shared) = (Arc::new(plan), Arc::new(Shared::new(wakers)));
     let (over, serving) = UnixStream::pair().map_err(failed)?;
     let mut threads = Vec::new();
-    for (poll, sockets) in polls.into_iter().zip(bound.sets) {
+    for (poll, sockets) in polls.into_iter().zip(std::mem::take(&mut bound.sets)) {
         let (plan, shared) = (Arc::clone(&plan), Arc::clone(&shared));
         let serving = serving.try_clone().map_err(failed)?;
         let work = prepare(plan, shared, poll, sockets, &own_ports).map_err(failed)?;
@@ -148,12 +148,8 @@ pub fn start(plan: Plan) -> Result<Running, Failure> {
         let builder = thread::Builder::new().name("serve".to_owned());
         threads.push(builder.spawn(work).map_err(failed)?);
     }
-    let path = |address: &Address| match address {
-        Address::Unix(path) => Some(path.clone()),
-        Address::Tcp(_) | Address::Udp(_) => None,
-    };
-    let paths = bound.addresses.iter().filter_map(path).collect();
-    Ok(Running { addresses: bound.addresses, missing: bound.missing, shared, threads, over, paths })
+    let Bound { addresses, missing, files, .. } = bound;
+    Ok(Running { addresses, missing, shared, threads, over, files })
 }
 
 /// What one thread does until it has drained.
@@ -242,10 +238,7 @@ impl Running {
                 }
             }
         }
-        for path in self.paths {
-            // Best effort: the socket is ours, and a path left behind would refuse a restart.
-            let _ = std::fs::remove_file(path);
-        }
+        drop(self.files);
         failure.map_or(Ok(all), Err)
     }
 

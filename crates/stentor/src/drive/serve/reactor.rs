@@ -3,13 +3,13 @@
 //! Edge-triggered (epoll(7)): each connection is registered once, for both directions, and a turn
 //! ends only when the kernel has said that there is no more. What a turn does is in `connection`.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
@@ -42,6 +42,15 @@ const LINGER_DRAINING: Duration = Duration::from_secs(1);
 /// Between two looks at the connections while draining.
 const SWEEP_DRAINING: Duration = Duration::from_millis(20);
 
+/// Whether a listener has more connections for us at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queue {
+    /// None, or none that we could take.
+    Done,
+    /// The share of one turn was used up before the end.
+    MaybeMore,
+}
+
 /// One thread's loop.
 pub(super) struct Reactor {
     plan: Arc<Plan>,
@@ -55,10 +64,12 @@ pub(super) struct Reactor {
     accept_again: Option<Moment>,
     mailboxes: Vec<Mailbox>,
     connections: Slab<Connection>,
-    /// Connections that had more to read when their share was used up.
-    unfinished: Vec<usize>,
-    /// Connections whose fault lets them go on at a moment.
-    timers: BinaryHeap<Reverse<(Moment, usize)>>,
+    /// Connections that had more to read when their share was used up; each stands here once,
+    /// however many events it has meanwhile.
+    unfinished: BTreeSet<usize>,
+    /// Connections whose fault lets them go on at a moment. One that has closed may be left here;
+    /// whoever has its key by then gets a turn for nothing.
+    timers: BTreeSet<(Moment, usize)>,
     hot: Hot,
     stalled: u64,
     counters: Counters,
@@ -92,8 +103,8 @@ impl Reactor {
             accept_again: None,
             mailboxes,
             connections: Slab::new(),
-            unfinished: Vec::new(),
-            timers: BinaryHeap::new(),
+            unfinished: BTreeSet::new(),
+            timers: BTreeSet::new(),
             hot: Hot::default(),
             stalled: 0,
             counters: Counters::default(),
@@ -113,7 +124,9 @@ impl Reactor {
             let now = now();
             for event in &events {
                 match event.token().0.checked_sub(self.first_connection) {
-                    Some(key) => self.turn(key, event.is_read_closed(), now),
+                    // Its turn comes below, and is to come once.
+                    Some(key) if self.unfinished.contains(&key) => {}
+                    Some(key) => self.turn(key, read_on(event), now),
                     None => self.knock(event.token(), now),
                 }
             }
@@ -135,7 +148,7 @@ impl Reactor {
         if !self.unfinished.is_empty() {
             return Some(Duration::ZERO);
         }
-        let timer = self.timers.peek().map(|Reverse((moment, _))| *moment);
+        let timer = self.timers.first().map(|(moment, _)| *moment);
         let mail = self.mailboxes.iter().filter_map(Mailbox::due).min();
         let watching = !self.connections.is_empty() || self.drain_until.is_some();
         let sweep = watching.then(|| self.swept + self.sweep_every());
@@ -156,7 +169,9 @@ impl Reactor {
     fn knock(&mut self, token: Token, now: Moment) {
         let Some(index) = token.0.checked_sub(1) else { return };
         match index.checked_sub(self.doors_made) {
-            None => self.accept(index, now),
+            None => {
+                self.accept(index, now);
+            }
             Some(mailbox) => self.receive(mailbox, now),
         }
     }
@@ -175,11 +190,11 @@ impl Reactor {
         for key in std::mem::take(&mut self.unfinished) {
             self.turn(key, true, now);
         }
-        while let Some(Reverse((moment, key))) = self.timers.peek().copied() {
+        while let Some((moment, key)) = self.timers.first().copied() {
             if moment > now {
                 break;
             }
-            self.timers.pop();
+            self.timers.pop_first();
             self.turn(key, true, now);
         }
         for index in 0..self.mailboxes.len() {
@@ -195,29 +210,30 @@ impl Reactor {
         }
     }
 
-    fn accept(&mut self, index: usize, now: Moment) {
+    fn accept(&mut self, index: usize, now: Moment) -> Queue {
         for _ in 0..ACCEPTS_PER_TURN {
-            let Some(door) = self.doors.get(index) else { return };
+            let Some(door) = self.doors.get(index) else { return Queue::Done };
             if !self.shared.admit(self.plan.limits.connections) {
                 self.accept_again = Some(now + ACCEPT_PAUSE);
-                return;
+                return Queue::Done;
             }
             match listener::accept(door) {
                 Ok(socket) => self.welcome(socket, now),
                 Err(error) => {
                     self.shared.release();
                     match self.shared.refusal(&error, &mut self.counters, now) {
-                        Refusal::Empty => return,
+                        Refusal::Empty => return Queue::Done,
                         Refusal::ThatOneOnly => {}
                         Refusal::Exhausted => {
                             self.accept_again = Some(now + ACCEPT_PAUSE);
-                            return;
+                            return Queue::Done;
                         }
                     }
                 }
             }
         }
         self.accept_again = Some(now);
+        Queue::MaybeMore
     }
 
     fn welcome(&mut self, socket: Socket, now: Moment) {
@@ -230,7 +246,7 @@ impl Reactor {
         let registered = self.poll.registry().register(
             &mut SourceFd(&fd),
             Token(self.first_connection + key),
-            Interest::READABLE | Interest::WRITABLE,
+            interest(),
         );
         if registered.is_err() {
             self.close(key, CloseReason::Error, now);
@@ -246,19 +262,23 @@ impl Reactor {
         (!faults.is_empty()).then(armed)
     }
 
-    fn turn(&mut self, key: usize, read_closed: bool, now: Moment) {
+    fn turn(&mut self, key: usize, read_on: bool, now: Moment) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let mut turn = Turn {
             hot: &mut self.hot,
             counters: &mut self.counters,
             stalled: &mut self.stalled,
             now,
-            read_closed,
+            read_on,
         };
         match connection.turn(&mut turn) {
             After::Wait => {}
-            After::At(moment) => self.timers.push(Reverse((moment, key))),
-            After::More => self.unfinished.push(key),
+            After::At(moment) => {
+                self.timers.insert((moment, key));
+            }
+            After::More => {
+                self.unfinished.insert(key);
+            }
             After::Closed(reason) => self.close(key, reason, now),
         }
     }
@@ -289,19 +309,24 @@ impl Reactor {
             limits.after_fin = limits.after_fin.min(LINGER_DRAINING);
         }
         let mut over = Vec::new();
-        let mut last_words = Vec::new();
+        let mut quiet = Vec::new();
         for (key, connection) in &mut self.connections {
             if let Some(reason) = connection.expired(now, &limits) {
                 over.push((key, reason));
-            } else if self.drain_until.is_some() && connection.drain(now, QUIET) {
-                last_words.push(key);
+            } else if self.drain_until.is_some() && connection.is_quiet(now, QUIET) {
+                quiet.push(key);
             }
         }
         for (key, reason) in over {
             self.close(key, reason, now);
         }
-        for key in last_words {
+        for key in quiet {
+            // Bytes may have come whose event is still in the kernel: they were in time.
             self.turn(key, true, now);
+            let drains = |connection: &mut Connection| connection.drain(now, QUIET);
+            if self.connections.get_mut(key).is_some_and(drains) {
+                self.turn(key, true, now);
+            }
         }
     }
 
@@ -325,7 +350,8 @@ impl Reactor {
     fn shut_doors(&mut self, now: Moment) {
         self.drain_until = Some(now + self.plan.limits.drain);
         for index in 0..self.doors.len() {
-            self.accept(index, now);
+            // Whoever waits has been told by the kernel that the connection stands.
+            while self.accept(index, now) == Queue::MaybeMore {}
         }
         self.doors.clear();
         self.accept_again = None;
@@ -333,4 +359,17 @@ impl Reactor {
             mailbox.close(now, &mut self.hot, &mut self.counters);
         }
     }
+}
+
+/// Whether a short read does not mean that the socket is empty: a FIN came with the bytes, or a
+/// read stops before urgent data (RFC 9293, section 3.8.5; tcp(7)).
+fn read_on(event: &Event) -> bool {
+    event.is_read_closed() || event.is_priority()
+}
+
+fn interest() -> Interest {
+    let both = Interest::READABLE | Interest::WRITABLE;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let both = both | Interest::PRIORITY;
+    both
 }

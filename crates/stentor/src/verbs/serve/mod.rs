@@ -25,28 +25,34 @@ pub use plan::Args;
 /// The first address that cannot be had, or arguments that do not fit together.
 pub fn run(args: Args) -> Result<Exit, Complaint> {
     let started = SystemTime::now();
-    let json = args.json;
-    let outcome = serve(&args);
-    if json {
+    log::begin(args.log, args.verbose);
+    let mut config = None;
+    let outcome = serve(&args, &mut config);
+    if args.json {
         let exit = outcome.as_ref().map_or_else(|complaint| complaint.exit, |(exit, _)| *exit);
         let error = outcome.as_ref().err().map(ToString::to_string);
         let mut object: Envelope<json::serve::Config, json::serve::Outcome> =
             Envelope::new(json::serve::SCHEMA, started, exit, error);
-        object.config = args.plan().ok().map(|plan| summary::config(&plan));
+        object.config = config;
         object.result = outcome.as_ref().ok().map(|(_, counters)| counters.into());
         console::data(object.text())?;
     }
     outcome.map(|(exit, _)| exit)
 }
 
-fn serve(args: &Args) -> Result<(Exit, Counters), Complaint> {
-    log::begin(args.log, args.verbose);
+/// Serves to the end; `config` is what the arguments came to, with the addresses that were got.
+fn serve(
+    args: &Args,
+    config: &mut Option<json::serve::Config>,
+) -> Result<(Exit, Counters), Complaint> {
     let plan = args.plan()?;
+    let config = config.insert(summary::config(&plan));
     let interrupts = Interrupts::install()
         .map_err(|error| Failure::new("sigaction", "SIGINT and SIGTERM", error))?;
     let seed = (!plan.faults.is_empty()).then_some(plan.seed);
     let running = serve::start(plan)?;
-    say(args, &ready_line(&running.addresses))?;
+    config.addresses = running.addresses.iter().map(summary::word).collect();
+    say(args, &ready_line(&running.addresses));
     for missing in &running.missing {
         console::notice(format!("stentor: without {missing}"));
     }
@@ -58,24 +64,32 @@ fn serve(args: &Args) -> Result<(Exit, Counters), Complaint> {
     }
     let exit = wait(&running, &interrupts)?;
     let counters = running.finish()?;
-    if !args.quiet && !args.json {
-        console::data(summary::text(&counters))?;
-    }
     if let Err(sum) = counters.check() {
         let next = "This is a fault of stentor's: please report it.";
         return Err(Complaint::new(Exit::Bad, format!("the counters do not add up: {sum}"), next));
+    }
+    if !args.quiet && !args.json {
+        told(console::data(summary::text(&counters)));
     }
     Ok((exit, counters))
 }
 
 /// Data for people goes to standard output, unless that is promised to JSON.
-fn say(args: &Args, line: &str) -> Result<(), Complaint> {
+fn say(args: &Args, line: &str) {
     match (args.quiet, args.json) {
         (true, _) => {}
         (false, true) => console::notice(line),
-        (false, false) => console::data(format!("{line}\n"))?,
+        (false, false) => told(console::data(format!("{line}\n"))),
     }
-    Ok(())
+}
+
+/// A reader who has gone (`| head -1`) or a full disk is no reason to leave the clients.
+fn told(written: std::io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        console::notice(format!("stentor: {}", Failure::new("write", "standard output", error)));
+    }
 }
 
 /// The lecture's words, then every address to use.

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use stentor_core::endpoint::{Host, PORT_DEFAULT, Place, Target, Transport};
 use stentor_core::seed::Seed;
 use stentor_core::service::fault::{Fault, Faults};
+use stentor_core::service::guard::Settings;
 use stentor_core::service::{Case, Contract, Service};
 use stentor_core::units::Span;
 
@@ -124,7 +125,12 @@ impl Args {
         if !self.bind.is_empty() {
             plan.addresses.clear();
             for written in &self.bind {
-                plan.addresses.extend(self.wanted(written)?);
+                for wanted in self.wanted(written)? {
+                    let named = |known: &Wanted| known.address == wanted.address;
+                    if !plan.addresses.iter().any(named) {
+                        plan.addresses.push(wanted);
+                    }
+                }
             }
         }
         plan.addresses.retain(|wanted| match wanted.address {
@@ -132,6 +138,10 @@ impl Args {
             Address::Udp(_) => !self.tcp,
             Address::Unix(_) => true,
         });
+        if plan.addresses.is_empty() {
+            let next = "Drop -t or -u, or the tcp:// or udp:// that contradicts it.";
+            return Err(Complaint::usage("these arguments leave no address to listen on", next));
+        }
         let case = match self.case {
             Letters::Unicode => Case::Unicode,
             Letters::Ascii => Case::Ascii,
@@ -145,9 +155,8 @@ impl Args {
         if let Some(threads) = self.threads {
             plan.threads = threads.get();
         }
-        if self.udp_mute == Switch::Off {
-            plan.guard = None;
-        }
+        // Not a constant: whoever knows the seed can choose which sources share a place.
+        plan.guard = (self.udp_mute == Switch::On).then_some(Settings { seed: plan.seed });
         self.set_limits(&mut plan)?;
         Ok(plan)
     }
@@ -173,8 +182,11 @@ impl Args {
             }
             limits.connections = most.get();
         }
-        if limits.write_stall.is_zero() {
-            return Err(Complaint::usage("--write-stall 0s would close every connection", ""));
+        for (name, limit) in [("--write-stall", limits.write_stall), ("--idle", limits.idle)] {
+            if limit.is_zero() {
+                let what = format!("{name} 0s would close every connection");
+                return Err(Complaint::usage(what, "To wait for ever in practice, give 10000h."));
+            }
         }
         Ok(())
     }
@@ -222,7 +234,9 @@ impl Args {
             Host::Address(address) => vec![address],
             Host::Name(name) => addresses(&name, port)?,
         };
-        let wanted = addresses.into_iter().flat_map(|address| self.both(address, port, false));
+        // Of a name with several addresses (localhost) some may be of a family that is not here.
+        let optional = addresses.len() > 1;
+        let wanted = addresses.into_iter().flat_map(|address| self.both(address, port, optional));
         Ok(wanted
             .filter(|wanted| match (&wanted.address, target.transport) {
                 (Address::Tcp(_), Some(Transport::Udp)) => false,

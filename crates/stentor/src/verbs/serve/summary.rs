@@ -57,13 +57,17 @@ fn reasons<const N: usize>(names: [&'static str; N], counts: [u64; N]) -> String
     if told.is_empty() { String::new() } else { format!(" ({})", told.join(", ")) }
 }
 
-/// The plan, as JSON says it.
-pub(super) fn config(plan: &Plan) -> Config {
-    let word = |address: &Address| match address {
+/// An address as a target on the command line.
+pub(super) fn word(address: &Address) -> String {
+    match address {
         Address::Tcp(address) => format!("tcp://{address}"),
         Address::Udp(address) => format!("udp://{address}"),
         Address::Unix(path) => format!("unix:{}", path.display()),
-    };
+    }
+}
+
+/// The plan, as JSON says it.
+pub(super) fn config(plan: &Plan) -> Config {
     let ns = |span: std::time::Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
     Config {
         addresses: plan.addresses.iter().map(|wanted| word(&wanted.address)).collect(),

@@ -127,3 +127,28 @@ fn a_port_below_1024_without_the_right_says_how_to_get_it() {
     );
     assert_eq!(output.status.code(), Some(4));
 }
+
+#[test]
+fn arguments_that_leave_nothing_to_do() {
+    check(
+        &["serve", "--udp", "-b", "tcp://127.0.0.1:0"],
+        2,
+        "stentor: these arguments leave no address to listen on. Drop -t or -u, or the tcp:// or \
+         udp:// that contradicts it.\n",
+    );
+    check(
+        &["serve", "-p", "0", "--idle", "0s"],
+        2,
+        "stentor: --idle 0s would close every connection. To wait for ever in practice, give \
+         10000h.\n",
+    );
+}
+
+#[test]
+fn an_address_given_twice_is_one_address() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let server = Server::start(&["--tcp", "-b", &address, "-b", &address]);
+    assert_eq!(server.end().0.code(), Some(0));
+}

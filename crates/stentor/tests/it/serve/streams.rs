@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 
 use super::{MODES, ask};
-use crate::program::Server;
+use crate::program::{Server, run, stentor};
 
 #[test]
 fn a_sentence_without_newline_is_answered_at_once_in_every_mode() {
@@ -160,6 +160,38 @@ fn ascii_leaves_other_letters_alone() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn urgent_data_in_between_loses_and_delays_nothing() {
+    let server = Server::start(&["--threads", "1"]);
+    let stream = socket2::Socket::from(TcpStream::connect(server.v4).unwrap());
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    // While it is stopped all of it arrives; a read then ends before the urgent byte.
+    server.signal("-STOP");
+    stream.send(b"abc").unwrap();
+    stream.send_out_of_band(b"!").unwrap();
+    stream.send(b"def").unwrap();
+    server.signal("-CONT");
+    let mut answer = [0; 6];
+    (&stream).read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"ABCDEF");
+}
+
+#[test]
+fn a_log_that_nobody_can_read_ends_nothing() {
+    for mode in MODES {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = stentor();
+        command.args(["serve", "-p", "0", "-vv", "--mode", mode]).stderr(writer);
+        let server = Server::start_by(&mut command);
+        for _ in 0..3 {
+            assert_eq!(ask(server.v4, b"still there"), b"STILL THERE", "{mode}");
+        }
+        assert_eq!(server.end().0.code(), Some(0), "{mode}");
+    }
+}
+
+#[test]
 fn a_unix_socket_answers_and_leaves_no_path_behind() {
     let folder = std::env::temp_dir().join(format!("stentor-it-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -177,9 +209,39 @@ fn a_unix_socket_answers_and_leaves_no_path_behind() {
 }
 
 #[test]
+fn a_path_left_by_a_killed_server_is_taken_over_and_any_other_is_not() {
+    let folder = std::env::temp_dir().join(format!("stentor-it-left-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("socket");
+    let written = format!("unix:{}", path.display());
+    // A listener that ends without removing its file, as a killed server does.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let server = Server::start(&["-b", "127.0.0.1", "-b", &written]);
+    let said = run(&["serve", "-b", &written], b"");
+    assert_eq!(said.code, Some(3));
+    assert!(said.err.contains("ss -lxp"), "{}", said.err);
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.write_all(b"x").unwrap();
+    stream.read_exact(&mut [0]).unwrap();
+    drop(stream);
+    server.end();
+    // A start that fails later leaves nothing behind.
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap().to_string();
+    assert_eq!(run(&["serve", "-b", &written, "-b", &taken], b"").code, Some(3));
+    assert!(!path.exists());
+    // A plain file is nobody's to remove.
+    std::fs::write(&path, "letters").unwrap();
+    assert_eq!(run(&["serve", "-b", &written], b"").code, Some(3));
+    assert_eq!(std::fs::read(&path).unwrap(), b"letters");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn beyond_max_conns_the_backlog_waits() {
     for mode in ["reactor", "threads"] {
-        let server = Server::start(&["--max-conns", "2", "--mode", mode]);
+        // One listener: between two of them nobody promises the order of arrival.
+        let server = Server::start(&["--max-conns", "2", "--threads", "1", "--mode", mode]);
         let mut first = TcpStream::connect(server.v4).unwrap();
         let mut second = TcpStream::connect(server.v4).unwrap();
         let mut third = TcpStream::connect(server.v4).unwrap();
@@ -220,6 +282,32 @@ fn faults_do_what_they_say() {
         check("truncate", mode, b"HE", "fault 1");
         check("rst", mode, b"HE", "fault 1");
     }
+}
+
+#[test]
+fn a_truncated_answer_ends_with_a_fin_although_the_client_has_sent_none() {
+    for mode in ["reactor", "threads"] {
+        let server = Server::start(&["--fault", "truncate", "--mode", mode]);
+        let mut stream = TcpStream::connect(server.v4).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+        stream.write_all(b"hello").unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer, b"HE", "{mode}");
+    }
+}
+
+#[test]
+fn a_client_that_sends_no_fin_after_ours_is_counted_as_such() {
+    let server = Server::start(&["--service", "sentence", "--after-fin", "50ms"]);
+    let mut stream = TcpStream::connect(server.v4).unwrap();
+    stream.write_all(b"hello").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    // A write is answered with a reset once the server has closed.
+    while stream.write_all(b"more").is_ok() {}
+    let (_, summary) = server.end();
+    assert!(summary.contains("closed (after_fin 1)"), "{summary}");
 }
 
 #[test]

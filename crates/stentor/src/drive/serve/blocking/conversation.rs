@@ -13,8 +13,9 @@ use stentor_core::service::{Session, Then};
 
 use crate::drive::serve::connection::broken;
 use crate::drive::serve::now;
+use crate::drive::serve::shared::Stage;
 
-/// The longest blocking read: how late a silent conversation notices that the server is ending.
+/// The longest blocking call: how late a conversation notices that the server is ending.
 const STEP: Duration = Duration::from_millis(200);
 /// How long a client may take to answer our FIN while the server is ending.
 const LINGER_DRAINING: Duration = Duration::from_secs(1);
@@ -64,14 +65,19 @@ impl Report {
     }
 }
 
-/// One client, one socket, and the buffers that a thread of its own costs.
+/// One client, and what is being said.
 pub(super) struct Conversation<'a> {
-    pub(super) socket: Socket,
+    pub(super) line: Line<'a>,
     pub(super) session: Session,
     pub(super) faulty: Option<FaultyStream>,
+}
+
+/// The socket of one client, and how long its calls may block.
+pub(super) struct Line<'a> {
+    pub(super) socket: Socket,
     pub(super) limits: &'a Limits,
-    /// Asked whenever nothing came for a while.
-    pub(super) stopping: &'a dyn Fn() -> bool,
+    /// How far the server is: asked again and again while waiting.
+    pub(super) stage: &'a dyn Fn() -> Stage,
 }
 
 /// What came of waiting for the client.
@@ -86,19 +92,31 @@ impl Conversation<'_> {
         let mut report = Report { received: 0, sent: 0, reason: CloseReason::Error };
         report.reason = match self.talk(&mut report) {
             Ok(reason) => reason,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => CloseReason::WriteStall,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => match (self.line.stage)() {
+                Stage::Ended => CloseReason::Drained,
+                Stage::Serving | Stage::Draining => CloseReason::WriteStall,
+            },
             Err(error) => broken(&error),
         };
         report
     }
 
     fn talk(&mut self, report: &mut Report) -> io::Result<CloseReason> {
-        self.socket.set_nonblocking(false)?;
-        self.socket.set_write_timeout(Some(self.limits.write_stall))?;
+        self.line.socket.set_nonblocking(false)?;
+        self.line.socket.set_write_timeout(Some(self.line.limits.write_stall.min(STEP)))?;
         let mut input = vec![0; READ];
         let mut spill = Vec::new();
         let mut moved = now();
+        let mut looked = moved;
         loop {
+            // Also a client that is never silent ends with the server; seldom, as a child process
+            // looks by a system call.
+            if moved.since(looked) >= STEP {
+                looked = moved;
+                if (self.line.stage)() == Stage::Ended {
+                    return Ok(CloseReason::Drained);
+                }
+            }
             let (room, wait) = match self.send_due(report)? {
                 Pending::Reset => return Ok(CloseReason::Fault),
                 Pending::Over(reason) => return self.part(reason, report),
@@ -120,10 +138,10 @@ impl Conversation<'_> {
                         return self.finish(CloseReason::ByService, report);
                     }
                 }
-                Heard::Nothing if (self.stopping)() => {
+                Heard::Nothing if (self.line.stage)() != Stage::Serving => {
                     return self.finish(CloseReason::Drained, report);
                 }
-                Heard::Nothing if now().since(moved) >= self.limits.idle => {
+                Heard::Nothing if now().since(moved) >= self.line.limits.idle => {
                     return Ok(CloseReason::Idle);
                 }
                 Heard::Nothing => {}
@@ -143,8 +161,8 @@ impl Conversation<'_> {
             std::thread::sleep(wait);
             return Ok(Heard::Nothing);
         }
-        self.socket.set_read_timeout(Some(wait))?;
-        match (&self.socket).read(buffer) {
+        self.line.socket.set_read_timeout(Some(wait))?;
+        match (&self.line.socket).read(buffer) {
             Ok(count) => Ok(Heard::Bytes(count)),
             Err(error) => {
                 use io::ErrorKind::{Interrupted, WouldBlock};
@@ -166,7 +184,7 @@ impl Conversation<'_> {
             let (taken, then) = (answer.taken, answer.then);
             match &mut self.faulty {
                 Some(faulty) => faulty.handle(now(), answer.bytes),
-                None => write_all(&self.socket, answer.bytes, report)?,
+                None => self.line.write_all(answer.bytes, report)?,
             }
             if then == Then::Close {
                 return Ok(then);
@@ -179,7 +197,7 @@ impl Conversation<'_> {
     fn give(&mut self, bytes: &[u8], report: &mut Report) -> io::Result<()> {
         match &mut self.faulty {
             Some(faulty) => faulty.handle(now(), bytes),
-            None => write_all(&self.socket, bytes, report)?,
+            None => self.line.write_all(bytes, report)?,
         }
         Ok(())
     }
@@ -192,14 +210,14 @@ impl Conversation<'_> {
             match faulty.poll(now) {
                 Due::Send(bytes) => {
                     let count = bytes.len();
-                    write_all(&self.socket, bytes, report)?;
+                    self.line.write_all(bytes, report)?;
                     faulty.sent(now, count);
                 }
                 Due::Wait(moment) => return Ok(Pending::Until(moment)),
                 Due::Idle => return Ok(Pending::Nothing),
                 Due::Close => return Ok(Pending::Over(CloseReason::Fault)),
                 Due::Reset => {
-                    self.socket.set_linger(Some(Duration::ZERO))?;
+                    self.line.socket.set_linger(Some(Duration::ZERO))?;
                     return Ok(Pending::Reset);
                 }
             }
@@ -208,18 +226,27 @@ impl Conversation<'_> {
 
     /// No more is read; what a fault still holds is sent when it is due.
     fn finish(&mut self, reason: CloseReason, report: &mut Report) -> io::Result<CloseReason> {
-        let began = now();
         if let Some(faulty) = &mut self.faulty {
             faulty.end();
+            let mut moved = (now(), report.sent);
             loop {
-                match self.send_due(report)? {
+                let wait = match self.send_due(report)? {
                     Pending::Over(_) => break,
                     Pending::Reset => return Ok(CloseReason::Fault),
-                    Pending::Until(moment) => std::thread::sleep(moment.since(now())),
-                    Pending::Nothing => std::thread::sleep(STEP),
+                    Pending::Until(moment) => moment.since(now()).min(STEP),
+                    // Silent on purpose, and it would be for ever.
+                    Pending::Nothing if (self.line.stage)() != Stage::Serving => break,
+                    Pending::Nothing => STEP,
+                };
+                if moved.1 != report.sent {
+                    moved = (now(), report.sent);
                 }
-                if now().since(began) >= self.limits.after_fin || (self.stopping)() {
-                    return Ok(CloseReason::AfterFin);
+                match (self.line.stage)() {
+                    Stage::Ended => return Ok(CloseReason::Drained),
+                    _ if now().since(moved.0) >= self.line.limits.idle => {
+                        return Ok(CloseReason::Idle);
+                    }
+                    Stage::Serving | Stage::Draining => std::thread::sleep(wait),
                 }
             }
         }
@@ -233,19 +260,25 @@ impl Conversation<'_> {
         if reason == CloseReason::ByClient {
             return Ok(reason);
         }
-        self.socket.shutdown(Shutdown::Write)?;
-        let draining = reason == CloseReason::Drained;
-        let limit = if draining { LINGER_DRAINING } else { self.limits.after_fin };
+        self.line.socket.shutdown(Shutdown::Write)?;
         let (began, mut rest) = (now(), vec![0; READ]);
-        while now().since(began) < limit {
-            match self.hear(&mut rest, STEP)? {
-                Heard::Bytes(0) => break,
+        loop {
+            let limit = match (self.line.stage)() {
+                Stage::Serving => self.line.limits.after_fin,
+                Stage::Draining => self.line.limits.after_fin.min(LINGER_DRAINING),
+                Stage::Ended => Duration::ZERO,
+            };
+            let left = limit.saturating_sub(now().since(began));
+            if left.is_zero() {
+                let by_service = reason == CloseReason::ByService;
+                return Ok(if by_service { CloseReason::AfterFin } else { reason });
+            }
+            match self.hear(&mut rest, left.min(STEP))? {
+                Heard::Bytes(0) => return Ok(reason),
                 Heard::Bytes(count) => report.received += count as u64,
-                Heard::Nothing if (self.stopping)() && !draining => break,
                 Heard::Nothing => {}
             }
         }
-        Ok(reason)
     }
 }
 
@@ -258,19 +291,32 @@ enum Pending {
     Reset,
 }
 
-/// Writes everything; WouldBlock if the client took nothing for as long as the write may stall.
-fn write_all(mut socket: &Socket, mut bytes: &[u8], report: &mut Report) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match socket.write(bytes) {
-            Ok(count) => {
-                report.sent += count as u64;
-                bytes = bytes.get(count..).unwrap_or_default();
+impl Line<'_> {
+    /// Writes everything; WouldBlock if the client took nothing for as long as a write may stall,
+    /// or if the server has ended meanwhile.
+    fn write_all(&self, mut bytes: &[u8], report: &mut Report) -> io::Result<()> {
+        let mut moved = None;
+        while !bytes.is_empty() {
+            match (&self.socket).write(bytes) {
+                Ok(count) => {
+                    moved = None;
+                    report.sent += count as u64;
+                    bytes = bytes.get(count..).unwrap_or_default();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // The call itself has waited for a step.
+                    let stalled = *moved.get_or_insert_with(now);
+                    let stall = self.limits.write_stall.saturating_sub(STEP);
+                    if now().since(stalled) >= stall || (self.stage)() == Stage::Ended {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
         }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod conversation;
 
+use std::cell::Cell;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -28,8 +29,10 @@ use super::connection::Hot;
 use super::mailbox::Mailbox;
 use super::shared::{Refusal, Shared, Stage};
 use super::{Mode, Plan, now};
-use conversation::{Conversation, Report};
+use conversation::{Conversation, Line, Report};
 
+/// Connections accepted before datagrams and ended conversations have their turn.
+const ACCEPTS_PER_TURN: usize = 64;
 /// How long to wait before the next accept when places, descriptors or memory are exhausted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often children are looked after whose last word is missing.
@@ -121,8 +124,8 @@ impl Acceptor {
             }
             // Which source an event is of does not matter: each turn looks at all of them.
             self.receive();
-            self.accept();
-            self.collect()?;
+            self.accept(ACCEPTS_PER_TURN, Stage::Serving);
+            self.collect();
             if self.ended() {
                 break;
             }
@@ -154,11 +157,16 @@ impl Acceptor {
         }
     }
 
-    /// Accepts and carries everyone who waits.
-    fn accept(&mut self) {
+    /// Accepts and carries those who wait, at most `share` of them and as long as it is `stage`.
+    fn accept(&mut self, share: usize, stage: Stage) {
         self.accept_again = None;
         let mut index = 0;
-        while let Some(door) = self.doors.get(index) {
+        for _ in 0..share {
+            let Some(door) = self.doors.get(index) else { return };
+            let late = self.drain_until.is_some_and(|deadline| deadline <= now());
+            if late || self.shared.stage() != stage {
+                return;
+            }
             if !self.shared.admit(self.plan.limits.connections) {
                 self.accept_again = Some(now() + ACCEPT_PAUSE);
                 return;
@@ -178,6 +186,7 @@ impl Acceptor {
                 }
             }
         }
+        self.accept_again = Some(now());
     }
 
     fn welcome(&mut self, socket: Socket) {
@@ -193,10 +202,7 @@ impl Acceptor {
             Mode::Threads => self.carry_by_thread(socket, session, faulty),
             Mode::Processes => self.carry_by_process(socket, session, faulty),
             Mode::Iterative | Mode::Reactor => {
-                let stopping = || self.shared.stage() != Stage::Serving;
-                let (limits, stopping) = (&self.plan.limits, &stopping);
-                let report = Conversation { socket, session, faulty, limits, stopping }.run();
-                self.over(report);
+                self.carry_here(socket, session, faulty);
                 Ok(())
             }
         };
@@ -204,6 +210,24 @@ impl Acceptor {
             tracing::warn!("no {:?} for a connection: {error}", self.plan.mode);
             self.over(Report::LOST);
         }
+    }
+
+    /// The drain's deadline is kept here, since this thread is not in its loop meanwhile.
+    fn carry_here(&mut self, socket: Socket, session: Session, faulty: Option<FaultyStream>) {
+        let limits = &self.plan.limits;
+        let drain_until = Cell::new(self.drain_until);
+        let stage = || match self.shared.stage() {
+            Stage::Draining => {
+                let deadline = drain_until.get().unwrap_or_else(|| now() + limits.drain);
+                drain_until.set(Some(deadline));
+                if deadline <= now() { Stage::Ended } else { Stage::Draining }
+            }
+            stage @ (Stage::Serving | Stage::Ended) => stage,
+        };
+        let line = Line { socket, limits, stage: &stage };
+        let report = Conversation { line, session, faulty }.run();
+        self.drain_until = drain_until.get();
+        self.over(report);
     }
 
     fn carry_by_thread(
@@ -215,9 +239,9 @@ impl Acceptor {
         let (plan, shared) = (Arc::clone(&self.plan), Arc::clone(&self.shared));
         let reports = self.threads.0.clone();
         let work = move || {
-            let stopping = || shared.stage() != Stage::Serving;
-            let (limits, stopping) = (&plan.limits, &stopping);
-            let report = Conversation { socket, session, faulty, limits, stopping }.run();
+            let stage = || shared.stage();
+            let line = Line { socket, limits: &plan.limits, stage: &stage };
+            let report = Conversation { line, session, faulty }.run();
             // Nobody listens any more once the deadline has passed.
             let _ = reports.send(report);
             shared.wake();
@@ -234,13 +258,18 @@ impl Acceptor {
         let ours = self.doors.iter().map(AsRawFd::as_raw_fd);
         let ours = ours.chain(self.mailboxes.iter().map(AsRawFd::as_raw_fd));
         let ours = ours.chain(self.family.stop.0.iter().map(AsRawFd::as_raw_fd));
+        // Else children whose parent was killed would wait for ever for a reader of their reports.
+        let ours = ours.chain([self.family.reports.0.as_raw_fd()]);
         let ours: Vec<RawFd> = ours.collect();
         let family = &self.family;
         let limits = &self.plan.limits;
         let child = process::fork_into(&ours, || {
-            let stopping = || matches!((&family.stop.1).read(&mut [0]), Ok(0));
-            let stopping = &stopping;
-            let report = Conversation { socket, session, faulty, limits, stopping }.run();
+            let stage = || match (&family.stop.1).read(&mut [0]) {
+                Ok(0) => Stage::Draining,
+                Ok(_) | Err(_) => Stage::Serving,
+            };
+            let line = Line { socket, limits, stage: &stage };
+            let report = Conversation { line, session, faulty }.run();
             i32::from(family.reports.1.send(&report.to_bytes()).is_err())
         })?;
         self.family.children.push(child);
@@ -248,7 +277,7 @@ impl Acceptor {
     }
 
     /// Takes the last words of threads and children.
-    fn collect(&mut self) -> io::Result<()> {
+    fn collect(&mut self) {
         while let Ok(report) = self.threads.1.try_recv() {
             self.over(report);
         }
@@ -258,16 +287,17 @@ impl Acceptor {
         let now = now();
         if !self.family.children.is_empty() && now.since(self.family.reaped) >= REAP_EVERY {
             self.family.reaped = now;
-            self.reap()?;
+            self.reap();
         }
-        Ok(())
     }
 
     /// Takes ended children from the process table; whoever died without a last word is lost.
-    fn reap(&mut self) -> io::Result<()> {
+    fn reap(&mut self) {
         let mut living = Vec::new();
         for child in self.family.children.drain(..) {
-            if !child.ended()? {
+            // Where our own parent had us ignore SIGCHLD, ended children are gone by themselves
+            // (ECHILD, waitpid(2)); their last words, or what stands for them, are counted below.
+            if !child.ended().unwrap_or(true) {
                 living.push(child);
             }
         }
@@ -280,7 +310,6 @@ impl Acceptor {
         {
             self.over(Report::LOST);
         }
-        Ok(())
     }
 
     fn over(&mut self, report: Report) {
@@ -298,17 +327,28 @@ impl Acceptor {
             Stage::Serving => false,
             Stage::Ended => true,
             Stage::Draining => {
-                if self.drain_until.is_none() {
-                    self.drain_until = Some(now() + self.plan.limits.drain);
-                    self.family.stop.0 = None;
-                    self.accept();
-                    self.doors.clear();
-                    self.accept_again = None;
+                let deadline = now() + self.plan.limits.drain;
+                self.drain_until.get_or_insert(deadline);
+                // Closed once, with the doors.
+                if self.family.stop.0.take().is_some() {
+                    self.shut_doors();
                 }
                 let over = self.drain_until.is_some_and(|deadline| deadline <= now());
                 let owed = self.mailboxes.iter().any(|mailbox| mailbox.due().is_some());
                 over || (self.counters.open == 0 && !owed)
             }
+        }
+    }
+
+    /// Takes in who and what is already there, then no more.
+    fn shut_doors(&mut self) {
+        let backlog = usize::try_from(self.plan.limits.backlog).unwrap_or(usize::MAX);
+        let most = backlog.saturating_add(1).saturating_mul(self.doors.len());
+        self.accept(most, Stage::Draining);
+        self.doors.clear();
+        self.accept_again = None;
+        for mailbox in &mut self.mailboxes {
+            mailbox.close(now(), &mut self.hot, &mut self.counters);
         }
     }
 }
