@@ -151,7 +151,7 @@ rules! {
     /// An acknowledgement that only reports more room.
     WindowUpdate "window-update" "the kernel reports room in the receive buffer"
     /// A probe of a closed window.
-    WindowProbe "window-probe" "a timer asks whether the window has opened"
+    WindowProbe "window-probe" "the kernel asks whether the window has opened"
     /// A probe of a silent connection.
     KeepAlive "keep-alive" "a timer asks whether the other end is still there"
     /// Bytes sent before, again.
@@ -168,12 +168,16 @@ rules! {
     RstUnread "rst-unread" "close() threw away unread bytes, and says so"
     /// RST: close() with SO_LINGER of 0 s.
     RstLinger "rst-linger" "close() with SO_LINGER 0 aborts the connection"
+    /// RST: the listening socket went before accept() took the connection.
+    RstListener "rst-listener" "the listening socket was closed before the connection was accepted"
     /// RST to a SYN: nobody listens.
     RstRefused "rst-refused" "nobody listens on that port: the kernel refuses"
     /// RST to a segment for a socket that is gone.
     RstGone "rst-gone" "the socket it was sent to is gone: the kernel refuses"
     /// The call failed because of this RST.
     Reset "reset" "the call failed because of this RST"
+    /// A later fragment of a datagram.
+    Fragment "fragment" "a further piece of the datagram of this call"
     /// UDP: addresses, length, first bytes and order agree.
     Datagram "datagram" "addresses, length, bytes and order are those of this call"
     /// ICMP port unreachable, made by the kernel.

@@ -166,14 +166,14 @@ pub struct Udp {
 }
 
 /// A message of ICMP (RFC 792) or ICMPv6 (RFC 4443).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Icmp {
     /// Type.
     pub kind: u8,
     /// Code.
     pub code: u8,
     /// What it is about, if it quotes a packet: of an error, the packet that could not be delivered.
-    pub about: Option<Quoted>,
+    pub about: Option<Box<Quoted>>,
 }
 
 /// The packet an ICMP error quotes, as far as it does.

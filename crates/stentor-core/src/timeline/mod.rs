@@ -8,8 +8,12 @@
 
 pub mod call;
 pub mod cause;
+mod descriptors;
+pub mod dissect;
+pub mod flows;
 pub mod header;
 pub mod ladder;
+pub mod matcher;
 pub mod record;
 pub mod sockets;
 pub mod stream;
@@ -35,6 +39,43 @@ pub enum Lane {
     Client,
     /// The end that was there first.
     Server,
+}
+
+impl Lane {
+    /// The other end.
+    pub const fn opposite(self) -> Lane {
+        match self {
+            Lane::Client => Lane::Server,
+            Lane::Server => Lane::Client,
+        }
+    }
+}
+
+/// One of each for the two ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Both<T> {
+    /// The client's.
+    pub client: T,
+    /// The server's.
+    pub server: T,
+}
+
+impl<T> Both<T> {
+    /// That of one end.
+    pub const fn of(&self, lane: Lane) -> &T {
+        match lane {
+            Lane::Client => &self.client,
+            Lane::Server => &self.server,
+        }
+    }
+
+    /// That of one end, to be changed.
+    pub const fn of_mut(&mut self, lane: Lane) -> &mut T {
+        match lane {
+            Lane::Client => &mut self.client,
+            Lane::Server => &mut self.server,
+        }
+    }
 }
 
 /// What can be witnessed without being the kernel.

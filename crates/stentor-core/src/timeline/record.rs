@@ -285,7 +285,8 @@ pub struct Arguments {
     pub made: Option<Made>,
     /// The one number of: listen (backlog), shutdown (how), dup2 and dup3 (the new descriptor),
     /// fcntl (third argument), close_range (last descriptor), epoll_ctl (operation), poll, select
-    /// and epoll_wait (timeout in ms, -1 for ever).
+    /// and epoll_wait (timeout in ms, -1 for ever), splice (0 if the call's `fd` is read from, 1 if
+    /// written to).
     pub number: Option<i64>,
     /// Command of fcntl, request of ioctl.
     pub command: Option<u32>,
