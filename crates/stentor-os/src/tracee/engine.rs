@@ -3,7 +3,7 @@
 //! A thread may be killed at any stop; then each request about it fails (ESRCH), which is no error
 //! here: its end is reported like any other.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fs::File;
 use std::io::{self, Read};
 use std::marker::PhantomData;
@@ -90,6 +90,8 @@ pub struct Tracer {
     /// A command that was forked and has not yet executed its program.
     starting: Option<i32>,
     started: Option<bool>,
+    /// Threads that reported before their maker was stopped for them.
+    early: HashSet<i32>,
     /// Threads that shall go on untraced, at their next stop.
     released: Vec<i32>,
     /// ptrace(2) answers only the thread that made this.
@@ -112,6 +114,7 @@ impl Tracer {
             bell: Bell::new()?,
             starting: None,
             started: None,
+            early: HashSet::new(),
             released: Vec::new(),
             _bound: PhantomData,
         })
@@ -286,8 +289,8 @@ impl Tracer {
     }
 
     fn forked(&mut self, parent: i32, tid: i32) {
-        // It may have been seen before its maker was stopped for it.
-        if self.tasks.contains_key(&tid) {
+        // It may have been seen before, and may even have ended.
+        if self.early.remove(&tid) {
             return;
         }
         let Some(maker) = self.tasks.get(&parent).map(|task| task.pid) else { return };
@@ -296,8 +299,10 @@ impl Tracer {
         self.born(maker, pid, tid);
     }
 
-    /// A thread that reports before the one that made it does.
+    /// A thread that reports before the one that made it does. Should that be killed first, the
+    /// mark stays until the number is used again, and then does no harm: that thread is adopted.
     fn adopt(&mut self, tid: i32) {
+        self.early.insert(tid);
         let status = std::fs::read_to_string(format!("/proc/{tid}/status")).unwrap_or_default();
         let number = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
