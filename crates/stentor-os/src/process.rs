@@ -58,6 +58,12 @@ impl Child {
         Ok(waitpid(self.0, Some(WaitPidFlag::WNOHANG))? != WaitStatus::StillAlive)
     }
 
+    /// Waits until it has ended by itself (waitpid(2)).
+    pub fn wait(self) -> io::Result<()> {
+        waitpid(self.0, None)?;
+        Ok(())
+    }
+
     /// Ends it at once (SIGKILL) and waits for it.
     pub fn kill(self) -> io::Result<()> {
         nix::sys::signal::kill(self.0, Signal::SIGKILL)?;
