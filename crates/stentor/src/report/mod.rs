@@ -4,3 +4,8 @@ pub mod console;
 pub mod json;
 pub mod ladder;
 pub mod log;
+pub mod mermaid;
+pub mod page;
+#[cfg(test)]
+mod samples;
+pub mod svg;

@@ -7,7 +7,9 @@ use std::fmt::Write;
 
 use stentor_core::moment::Moment;
 use stentor_core::timeline::{Conversation, Event, Lane, What};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
+
+use super::lines::{fit, pad, wrap};
 
 /// The narrowest ladder: below it calls would be wrapped at every word.
 pub const WIDTH_MIN: usize = 60;
@@ -133,55 +135,11 @@ impl Page {
     }
 }
 
-/// Fills with spaces up to `columns`, before the words or after them.
-fn pad(words: &str, columns: usize, before: bool) -> String {
-    let space = " ".repeat(columns.saturating_sub(words.width()));
-    if before { format!("{space}{words}") } else { format!("{words}{space}") }
-}
-
-/// Breaks at spaces into lines of at most `columns`, the later ones two columns less; a word
-/// that is longer than that is broken where the line ends.
-fn wrap(words: &str, columns: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    let mut line = String::new();
-    for word in words.split(' ') {
-        let room = if lines.is_empty() { columns } else { columns.saturating_sub(2) };
-        if !line.is_empty() && line.width() + 1 + word.width() > room {
-            lines.push(std::mem::take(&mut line));
-        } else if !line.is_empty() {
-            line.push(' ');
-        }
-        for character in word.chars() {
-            let room = if lines.is_empty() { columns } else { columns.saturating_sub(2) };
-            if line.width() + character.width().unwrap_or(0) > room {
-                lines.push(std::mem::take(&mut line));
-            }
-            line.push(character);
-        }
-    }
-    lines.push(line);
-    lines
-}
-
-/// A label for an arrow: what does not fit is left out, marked by an ellipsis.
-fn fit(label: &str, columns: usize) -> String {
-    if label.width() <= columns {
-        return label.to_owned();
-    }
-    let mut short = String::new();
-    for character in label.chars() {
-        if short.width() + character.width().unwrap_or(0) + 1 > columns {
-            break;
-        }
-        short.push(character);
-    }
-    short + "…"
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use unicode_width::UnicodeWidthChar;
 
     fn us(microseconds: u64) -> Moment {
         Moment::from_nanos(microseconds * 1000)
@@ -255,13 +213,6 @@ mod tests {
     fn an_empty_conversation_has_its_head() {
         let drawn = text(&Conversation::new("a", "b"), 0);
         assert_eq!(drawn.lines().count(), 3, "{drawn}");
-    }
-
-    #[test]
-    fn long_words_are_wrapped_and_nothing_of_them_is_lost() {
-        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrap("abcdefghij", 4), ["abcd", "ef", "gh", "ij"]);
-        assert_eq!(wrap("", 4), [""]);
     }
 
     proptest! {

@@ -1,0 +1,140 @@
+//! The ladder of a traced run as a Mermaid sequence diagram: text that README files and wikis draw.
+//!
+//! Calls and states are notes, packets arrows: solid where a call is proved to have caused them,
+//! dotted where none did. Mermaid draws no causes and no waiting; [`super::svg`] does.
+
+use std::fmt::Write;
+
+use stentor_core::timeline::Lane;
+use stentor_core::timeline::cause::Grade;
+use stentor_core::timeline::header::Flags;
+use stentor_core::timeline::ladder::{Arrow, Ladder, Mark, StateMark};
+
+use super::ladder::words;
+
+/// Characters Mermaid takes unless its page allows more (`maxTextSize` is 50,000), less room for
+/// the end of ours.
+pub const TEXT_MAX: usize = 49_000;
+
+/// Draws as much of the ladder as `text_max` characters hold, and says what is missing.
+pub fn diagram(ladder: &Ladder, text_max: usize) -> String {
+    let mut text = String::from("sequenceDiagram\n");
+    let _ = writeln!(text, "  %% {}", escape(&words::made(ladder)));
+    for (place, group) in ladder.groups.iter().enumerate() {
+        for (end, name, side) in [("c", "client", &group.client), ("s", "server", &group.server)] {
+            let address = side.address.map_or(String::new(), |address| format!(" {address}"));
+            let who = escape(&cut(&words::side(side)));
+            let line = format!("  participant {end}{place} as {name}{address}<br/>{who}\n");
+            if text.len() + line.len() < text_max {
+                text.push_str(&line);
+            }
+        }
+    }
+    let mut left = 0;
+    let mut full = false;
+    for (place, group) in ladder.groups.iter().enumerate() {
+        let mut said = [None; 2];
+        for row in &group.rows {
+            let line = match full {
+                true => String::new(),
+                false => line(ladder, place, row.mark, &mut said).unwrap_or_default(),
+            };
+            full |= text.len() + line.len() > text_max;
+            if full {
+                left += 1;
+            } else {
+                text.push_str(&line);
+            }
+        }
+        for finding in &group.findings {
+            let line = escape(&cut(&words::finding(finding)));
+            let line = format!("  Note over c{place},s{place}: {line}\n");
+            full |= text.len() + line.len() > text_max;
+            if !full {
+                text.push_str(&line);
+            }
+        }
+    }
+    for sentence in words::omitted(&ladder.omitted, left) {
+        let _ = writeln!(text, "  %% {}", escape(&sentence));
+        if !ladder.groups.is_empty() {
+            let _ = writeln!(text, "  Note over c0,s0: {}", escape(&sentence));
+        }
+    }
+    text
+}
+
+fn line(
+    ladder: &Ladder,
+    place: usize,
+    mark: Mark,
+    said: &mut [Option<StateMark>; 2],
+) -> Option<String> {
+    let note = |lane: Lane, words: &str| {
+        let (side, end) = if lane == Lane::Client { ("left", "c") } else { ("right", "s") };
+        format!("  Note {side} of {end}{place}: {}\n", escape(&cut(words)))
+    };
+    match mark {
+        Mark::Call(lane, call) | Mark::CallEnds(lane, call) => {
+            let call = ladder.calls.get(call as usize)?;
+            let ended = matches!(mark, Mark::CallEnds(..));
+            let words = match ended {
+                true => {
+                    format!("{} {} {}", words::number(call.number), call.name, words::outcome(call))
+                }
+                false => format!("{} {}", words::entered(call), words::outcome(call)),
+            };
+            Some(note(lane, &words))
+        }
+        Mark::CallBegins(lane, call) => {
+            let call = ladder.calls.get(call as usize)?;
+            Some(note(lane, &format!("{} ...", words::entered(call))))
+        }
+        Mark::State(lane, now) => {
+            let [client, server] = said;
+            let before =
+                if lane == Lane::Client { client.replace(now) } else { server.replace(now) };
+            let words = words::state(&now, before.as_ref()).join(" ");
+            let words = if now.inferred { format!("({words})") } else { words };
+            (!words.is_empty()).then(|| note(lane, &words))
+        }
+        Mark::Packet(packet) => {
+            let arrow = ladder.packets.get(packet as usize)?;
+            Some(packet_line(ladder, place, arrow))
+        }
+    }
+}
+
+fn packet_line(ladder: &Ladder, place: usize, arrow: &Arrow) -> String {
+    let cause = words::cause(ladder, arrow);
+    let reset = arrow.headers.tcp().is_some_and(|tcp| tcp.flags.has(Flags::RST));
+    let shaft = match (cause.grade, reset) {
+        (Grade::Exact | Grade::Exit, false) => "->>",
+        (Grade::Exact | Grade::Exit, true) => "-x",
+        (Grade::Kernel | Grade::Timer | Grade::Inferred | Grade::Unknown, false) => "-->>",
+        (Grade::Kernel | Grade::Timer | Grade::Inferred | Grade::Unknown, true) => "--x",
+    };
+    let (from, to) = if arrow.from == Lane::Client { ("c", "s") } else { ("s", "c") };
+    let words = escape(&cut(&format!("{} ({})", words::packet(arrow).line(), cause.who)));
+    format!("  {from}{place}{shaft}{to}{place}: {words}\n")
+}
+
+/// At most 200 columns: a note does not scroll.
+fn cut(words: &str) -> String {
+    super::ladder::lines::fit(words, 200)
+}
+
+/// Text that Mermaid takes for nothing else: entities by number, as it writes them (`#59;`).
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in words::clean(text).chars() {
+        match character {
+            '#' | ';' | '"' | '\'' | '<' | '>' | '&' | '%' | '{' | '}' | '`' | '$' | '\\' | '*'
+            | '_' | '~' => {
+                let _ = write!(escaped, "#{};", u32::from(character));
+            }
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
