@@ -42,7 +42,7 @@ enum Verb {
     Fetch(fetch::Args),
     /// Runs a lesson of the lecture for real and shows its evidence
     Learn(learn::Args),
-    /// Writes completions and man pages
+    /// Writes completions, man pages and JSON Schemas
     #[command(hide = true)]
     Generate(generate::Args),
 }

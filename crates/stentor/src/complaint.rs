@@ -75,7 +75,11 @@ impl From<Failure> for Complaint {
     fn from(failure: Failure) -> Complaint {
         let errno = errno_name(&failure.error).unwrap_or_default();
         let next = next_step(failure.operation, &errno, &failure.address);
-        Complaint::new(Exit::Environment, failure.to_string(), next)
+        let exit = match errno.as_str() {
+            "EACCES" | "EPERM" => Exit::Impossible,
+            _ => Exit::Environment,
+        };
+        Complaint::new(exit, failure.to_string(), next)
     }
 }
 

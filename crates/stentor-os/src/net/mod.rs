@@ -3,9 +3,13 @@
 //! Each call is one the man pages know; which to make, and when, is left to the drivers.
 
 pub mod datagrams;
+pub mod interfaces;
 pub mod listener;
 pub mod option;
 pub mod poll;
 pub mod queues;
+pub mod sockaddr;
+pub mod socket_table;
 #[cfg(target_os = "linux")]
 pub mod tcp_info;
+pub mod whole;

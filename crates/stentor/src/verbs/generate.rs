@@ -1,6 +1,8 @@
-//! `stentor generate`: completions and man pages from the one definition, for packagers.
+//! `stentor generate`: completions, man pages and JSON Schemas from their one definition, for
+//! packagers.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -9,6 +11,7 @@ use stentor_os::failure::Failure;
 use crate::cli::Cli;
 use crate::complaint::{Complaint, Exit};
 use crate::report::console;
+use crate::report::json::schema;
 
 /// The arguments of `generate`.
 #[derive(Debug, clap::Args)]
@@ -25,12 +28,24 @@ enum What {
         #[arg(value_enum)]
         shell: Shell,
     },
+    /// The JSON Schemas of what --json prints, one for each verb, into a folder
+    Schemas {
+        /// Where to; it is made if it is not there
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
     /// Man pages, one for each verb, into a folder
     Man {
         /// Where to; it is made if it is not there
         #[arg(value_name = "FOLDER")]
         folder: PathBuf,
     },
+}
+
+/// A file or folder that cannot be written.
+fn named(path: &Path) -> impl Fn(io::Error) -> Failure {
+    let path = path.display().to_string();
+    move |error| Failure::new("write", &path, error)
 }
 
 /// Writes what was asked for.
@@ -45,10 +60,16 @@ pub fn run(args: Args) -> Result<Exit, Complaint> {
             clap_complete::generate(shell, &mut command, "stentor", &mut script);
             console::data(script)?;
         }
+        What::Schemas { folder } => {
+            std::fs::create_dir_all(&folder).map_err(named(&folder))?;
+            for (name, schema) in schema::all() {
+                let path = folder.join(schema::file_name(name));
+                std::fs::write(&path, schema::text(&schema)).map_err(named(&path))?;
+            }
+        }
         What::Man { folder } => {
-            let named = |error| Failure::new("write", folder.display(), error);
-            std::fs::create_dir_all(&folder).map_err(named)?;
-            clap_mangen::generate_to(command, &folder).map_err(named)?;
+            std::fs::create_dir_all(&folder).map_err(named(&folder))?;
+            clap_mangen::generate_to(command, &folder).map_err(named(&folder))?;
         }
     }
     Ok(Exit::Good)

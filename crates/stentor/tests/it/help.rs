@@ -33,6 +33,28 @@ fn completions_and_man_pages_know_every_verb() {
 }
 
 #[test]
+fn the_published_schemas_are_current() {
+    let folder = std::env::temp_dir().join(format!("stentor-schemas-{}", std::process::id()));
+    let said = run(&["generate", "schemas", folder.to_str().unwrap()], b"");
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let published = format!("{}/../../docs/schemas", env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let name = entry.unwrap().file_name();
+        let ours = std::fs::read_to_string(folder.join(&name)).unwrap();
+        let theirs = std::fs::read_to_string(format!("{published}/{}", name.display())).unwrap();
+        // Line by line, so that a failure shows the key and not two whole files.
+        for (ours, theirs) in ours.lines().zip(theirs.lines()) {
+            assert_eq!(ours, theirs, "{name:?}: stentor generate schemas docs/schemas");
+        }
+        assert_eq!(ours.len(), theirs.len());
+        seen += 1;
+    }
+    assert_eq!(seen, std::fs::read_dir(published).unwrap().count());
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn an_unknown_verb_names_the_nearest() {
     let said = run(&["serv"], b"");
     assert_eq!(said.code, Some(2));

@@ -15,6 +15,7 @@
 mod both;
 mod fetch;
 mod help;
+mod learn;
 mod lecture;
 mod program;
 mod send;

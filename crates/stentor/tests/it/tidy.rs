@@ -108,7 +108,7 @@ fn printing_is_left_to_the_console() {
 /// What each part of core may use of core.
 const CORE_MAY_USE: &[(&str, &[&str])] = &[
     ("casing", &["seed"]),
-    ("connect", &["moment"]),
+    ("connect", &["moment", "seed"]),
     ("endpoint", &[]),
     ("exchange", &["casing", "moment", "seed"]),
     ("moment", &[]),
@@ -128,7 +128,8 @@ fn machines_of_core_import_only_what_they_are_built_of() {
         }
         let allowed = CORE_MAY_USE.iter().find(|(known, _)| *known == module);
         let (_, allowed) = allowed.unwrap_or_else(|| panic!("{name}: not in the table"));
-        for import in text.split("crate::").skip(1) {
+        let code: Vec<&str> = text.lines().filter(|line| !line.trim().starts_with("//")).collect();
+        for import in code.join("\n").split("crate::").skip(1) {
             let used = import.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
             assert!(
                 used == module || allowed.contains(&used),
@@ -220,11 +221,14 @@ fn the_readme_names_the_two_commands_first() {
     assert!(ci.contains("\ncargo test --workspace\n"), "CI runs README's test command");
 }
 
-/// The commands of a document's console blocks: lines that begin with `$ `.
+/// The commands of a document: lines that begin with `$ `, and indented ones that begin with the
+/// program's name; two spaces end a command, a remark follows.
 fn commands(text: &str) -> Vec<String> {
-    let blocks = text.split("```console\n").skip(1);
-    let lines = blocks.flat_map(|block| block.split("```").next().unwrap().lines());
-    lines.filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect()
+    let lines = text.lines().filter_map(|line| {
+        let indented = line.strip_prefix("    ").filter(|rest| rest.starts_with("stentor "));
+        line.trim_start().strip_prefix("$ ").or(indented).and_then(|line| line.split("  ").next())
+    });
+    lines.filter(|line| !line.contains('[')).map(str::to_owned).collect()
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use stentor_os::failure::errno_name;
 
@@ -16,7 +17,7 @@ use crate::verbs::fetch::{Hop, Phase, Plan, Report, Show};
 pub const SCHEMA: &str = "stentor.fetch/1";
 
 /// What was asked for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Config {
     url: String,
     method: &'static str,
@@ -30,20 +31,20 @@ pub struct Config {
 }
 
 /// What came of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Outcomes {
     total_ns: u64,
     body_bytes: u64,
     hops: Vec<Leg>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Field {
     name: String,
     value: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Leg {
     url: String,
     began_ns: u64,
@@ -71,7 +72,7 @@ struct Leg {
     closed_ns: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Try {
     address: SocketAddr,
     began_ns: u64,
@@ -80,7 +81,7 @@ struct Try {
     errno: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Security {
     version: String,
     cipher: String,
@@ -89,14 +90,14 @@ struct Security {
 }
 
 /// Calls that moved bytes; `calls` may be cut short, `count` and `total_bytes` never.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Moves {
     count: u64,
     total_bytes: u64,
     calls: Vec<Move>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Move {
     at_ns: u64,
     size_bytes: usize,

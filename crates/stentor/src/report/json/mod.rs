@@ -4,17 +4,20 @@
 //! only added within a version; units stand in their names.
 
 pub mod fetch;
+pub mod learn;
+pub mod schema;
 pub mod send;
 pub mod serve;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::complaint::Exit;
 
 /// The one object that `--json` prints.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Envelope<C, R> {
     /// Name and version of the form: `stentor.send/1`.
     pub schema: &'static str,
@@ -41,7 +44,7 @@ pub struct Envelope<C, R> {
 }
 
 /// The machine of a run.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Host {
     os: &'static str,
     arch: &'static str,

@@ -1,12 +1,13 @@
 //! The mirror of a run of `send`: schema `stentor.send/1`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Name and version of the form.
 pub const SCHEMA: &str = "stentor.send/1";
 
 /// What was asked for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[allow(missing_docs, reason = "docs/send.md describes each key")]
 pub struct Config {
     pub target: String,
@@ -23,7 +24,7 @@ pub struct Config {
 }
 
 /// What was found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[allow(missing_docs, reason = "docs/send.md describes each key")]
 pub struct Outcome {
     pub local: String,
@@ -43,7 +44,7 @@ pub struct Outcome {
 }
 
 /// How long each phase took, from its own beginning.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[allow(missing_docs, reason = "docs/send.md describes each key")]
 pub struct Phases {
     pub resolve_ns: u64,
@@ -53,7 +54,7 @@ pub struct Phases {
 }
 
 /// One attempt to connect.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[allow(missing_docs, reason = "docs/send.md describes each key")]
 pub struct Attempt {
     pub address: String,
@@ -63,7 +64,7 @@ pub struct Attempt {
 }
 
 /// UDP questions; `asked = verified + wrong + late + lost + error`.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 #[allow(missing_docs, reason = "docs/send.md describes each key")]
 pub struct Questions {
     pub asked: u64,
@@ -75,7 +76,7 @@ pub struct Questions {
 }
 
 /// UDP datagrams; a question sent again is one more.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 #[allow(missing_docs, reason = "docs/send.md describes each key")]
 pub struct Datagrams {
     pub sent: u64,
@@ -85,7 +86,7 @@ pub struct Datagrams {
 }
 
 /// What the kernel counted (TCP_INFO).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[allow(missing_docs, reason = "docs/send.md describes each key")]
 pub struct Tcp {
     pub state: &'static str,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use stentor_core::service::counters::{CloseReason, Counters, RefuseReason};
 use stentor_core::service::datagram::Dropped;
@@ -10,7 +11,7 @@ use stentor_core::service::datagram::Dropped;
 pub const SCHEMA: &str = "stentor.serve/1";
 
 /// What was asked for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[allow(missing_docs, reason = "docs/serve.md describes each key")]
 pub struct Config {
     pub addresses: Vec<String>,
@@ -31,14 +32,14 @@ pub struct Config {
 }
 
 /// What was done: accepted = closed + open, datagrams in = replies + dropped.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[allow(missing_docs, reason = "docs/serve.md describes each key")]
 pub struct Outcome {
     pub connections: Connections,
     pub datagrams: Datagrams,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[allow(missing_docs, reason = "docs/serve.md describes each key")]
 pub struct Connections {
     pub accepted: u64,
@@ -50,7 +51,7 @@ pub struct Connections {
     pub sent_bytes: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[allow(missing_docs, reason = "docs/serve.md describes each key")]
 pub struct Datagrams {
     pub received: u64,

@@ -2,8 +2,10 @@
 //!
 //! When to send again and what a datagram is are decided in `stentor_core::exchange`.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
 use socket2::Socket;
@@ -34,11 +36,19 @@ pub(super) fn converse(
     told: &mut Told,
 ) -> Result<(), Complaint> {
     let addresses = open::addresses(plan, interrupts, told)?;
-    let mut addresses = stentor_core::connect::order(&addresses).into_iter();
-    let Some(first) = addresses.next() else {
-        return Err(Complaint::new(Exit::Environment, "connect: no address", ""));
-    };
-    let socket = open::datagram(first, plan, told)?;
+    ask(stentor_core::connect::order(&addresses), plan, interrupts, sink, told)
+}
+
+/// Asks the first of `addresses` that does not refuse.
+fn ask(
+    addresses: Vec<SocketAddr>,
+    plan: &Plan,
+    interrupts: &Interrupts,
+    sink: Sink,
+    told: &mut Told,
+) -> Result<(), Complaint> {
+    let mut others: VecDeque<SocketAddr> = addresses.into();
+    let socket = open_next(&mut others, plan, told)?;
     let policy = Policy { retries: plan.retries, limit: plan.timeout };
     told.questions = Some(Questions::default());
     told.datagrams = Some(Datagrams::default());
@@ -48,7 +58,7 @@ pub(super) fn converse(
         told,
         socket,
         sink,
-        others: addresses.collect(),
+        others,
         exchange: Exchange::new(policy, race::now()),
         lines: Lines::of(&plan.source)?,
         question: Question::default(),
@@ -58,6 +68,23 @@ pub(super) fn converse(
     };
     let end = talk.drive();
     talk.close(end)
+}
+
+/// A socket to the first of `others` to which there is a route; they are used up.
+fn open_next(
+    others: &mut VecDeque<SocketAddr>,
+    plan: &Plan,
+    told: &mut Told,
+) -> Result<Socket, Complaint> {
+    loop {
+        let Some(address) = others.pop_front() else {
+            return Err(Complaint::new(Exit::Environment, "connect: no address", ""));
+        };
+        match open::datagram(address, plan, told) {
+            Err(complaint) if !others.is_empty() => told.warnings.push(complaint.what),
+            end => return end,
+        }
+    }
 }
 
 /// The question in hand.
@@ -79,7 +106,7 @@ struct Talk<'a> {
     socket: Socket,
     sink: Sink,
     /// Addresses of the same name that were not tried.
-    others: Vec<std::net::SocketAddr>,
+    others: VecDeque<SocketAddr>,
     exchange: Exchange,
     lines: Lines,
     question: Question,
@@ -204,7 +231,8 @@ impl Talk<'_> {
     /// Prints the datagram that came last.
     fn print(&mut self) -> Result<(), Complaint> {
         self.sink.take(self.buffer.get(..self.come).unwrap_or(&self.buffer));
-        if self.question.newline {
+        // A dump shows what came, and no newline of ours.
+        if self.question.newline && !self.plan.hex {
             self.sink.take(b"\n");
         }
         self.flush()
@@ -230,10 +258,9 @@ impl Talk<'_> {
         self.told.witness.call(now, operation, "", &describe(&error));
         let answered = self.told.received > 0;
         if !answered && !self.others.is_empty() {
-            let next = self.others.remove(0);
-            let warning = format!("{}: {}; trying {next}", self.told.peer, describe(&error));
-            self.told.warnings.push(warning);
-            self.socket = open::datagram(next, self.plan, self.told)?;
+            let refusal = Failure::new(operation, &self.told.peer, error).to_string();
+            self.told.warnings.push(format!("{refusal}; another address of the name is tried"));
+            self.socket = open_next(&mut self.others, self.plan, self.told)?;
             let policy = Policy { retries: self.plan.retries, limit: self.plan.timeout };
             self.exchange = Exchange::new(policy, now);
             self.exchange.handle(now, Input::Ask(self.question.answer.as_deref()));
@@ -242,6 +269,10 @@ impl Talk<'_> {
         self.count(|questions, _| questions.error += 1);
         let icmp = error.kind() == io::ErrorKind::ConnectionRefused;
         let failure = Failure::new(operation, &self.told.peer, error);
+        if answered {
+            let next = "The server was there and has gone: it ended, or was started again.";
+            return Err(Complaint::new(Exit::Bad, failure.to_string(), next));
+        }
         if !icmp {
             return Err(failure.into());
         }
@@ -316,7 +347,7 @@ impl Talk<'_> {
         self.count(|q, _| {
             q.lost = q.asked.saturating_sub(q.verified + q.wrong + q.late + q.error);
         });
-        self.told.answer = std::mem::replace(&mut self.sink, Sink::keep(0)).kept();
+        (self.told.answer, self.told.answer_whole) = self.sink.kept();
         end?;
         let Some(complaint) = self.complaint.take() else { return Ok(()) };
         match &self.told.questions {
@@ -428,10 +459,41 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::UdpSocket;
+    use std::thread;
+    use stentor_core::endpoint::Target;
 
     #[test]
     fn the_right_answer_keeps_what_is_no_text() {
         assert_eq!(upper(Case::Ascii, b"hello\xff\xc3"), b"HELLO\xff\xc3");
         assert_eq!(upper(Case::Ascii, b""), b"");
+    }
+
+    #[test]
+    fn the_next_address_is_asked_when_the_first_refuses_or_has_no_route() {
+        // Connected to itself it takes nothing from others: the port is closed to them.
+        let closed = UdpSocket::bind("127.0.0.1:0").unwrap();
+        closed.connect(closed.local_addr().unwrap()).unwrap();
+        let open = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = open.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let mut buffer = [0; 64];
+            let (length, from) = open.recv_from(&mut buffer).unwrap();
+            open.send_to(&buffer[..length].to_ascii_uppercase(), from).unwrap();
+        });
+        let target: Target = format!("udp://{address}").parse().unwrap();
+        let plan = Plan { source: Source::Message(b"hello".to_vec()), ..Plan::to(target) };
+        // Broadcasting is not allowed unasked (EACCES), so connect itself refuses the first.
+        let broadcast = "255.255.255.255:9".parse().unwrap();
+        let addresses = vec![broadcast, closed.local_addr().unwrap(), address];
+        let (interrupts, mut told) = (Interrupts::install().unwrap(), Told::begin());
+        ask(addresses, &plan, &interrupts, Sink::keep(64), &mut told).unwrap();
+        server.join().unwrap();
+        assert_eq!((told.answer.as_slice(), told.answer_whole), (b"HELLO".as_slice(), true));
+        assert_eq!(told.peer, format!("udp {address}"));
+        assert_eq!(told.warnings.len(), 2, "{:?}", told.warnings);
+        assert!(told.warnings[1].contains("ECONNREFUSED"), "{:?}", told.warnings);
+        let datagrams = told.datagrams.unwrap();
+        assert_eq!((datagrams.received, told.questions.unwrap().verified), (1, 1));
     }
 }

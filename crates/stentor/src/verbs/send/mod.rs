@@ -1,7 +1,7 @@
 //! `stentor send`: text to a server, its answer back, and whether it is the right one.
 //!
-//! The words of the command line become a [`plan::Plan`]; [`stream`] carries it out over TCP and
-//! unix sockets, [`datagram`] over UDP; [`told`] is what came of it, and [`outcome`] says it.
+//! The words of the command line become a plan (`plan`); `stream` carries it out over TCP and unix
+//! sockets, `datagram` over UDP; `told` is what came of it, and `outcome` says it.
 
 mod datagram;
 mod open;

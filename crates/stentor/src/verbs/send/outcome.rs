@@ -52,8 +52,7 @@ pub(super) fn report(
 
 /// One line on what happened: bytes, segments or datagrams, round trip, who closed.
 pub(super) fn summary(told: &Told) -> String {
-    let mut line =
-        format!("{} there, {} back", counted(told.sent, "byte"), counted(told.received, "byte"));
+    let mut line = format!("{} out, {} back", counted(told.sent, "byte"), told.received);
     if let Some(datagrams) = &told.datagrams {
         let (out, back) = (counted(datagrams.sent, "datagram"), datagrams.received);
         let _ = write!(line, "; {out} out, {back} in");
@@ -64,9 +63,6 @@ pub(super) fn summary(told: &Told) -> String {
     }
     if let (Some(sent), Some(first)) = (told.first_sent, told.first_byte) {
         let _ = write!(line, "; first byte after {}", ms(first.since(sent)));
-    }
-    if let Some(info) = told.info {
-        let _ = write!(line, ", round trip {} by the kernel", ms(info.rtt));
     }
     match told.closed_first {
         Some(closer) => line.push_str(&format!("; the {} closed first", closer.name())),
@@ -174,7 +170,7 @@ fn outcome(told: &Told) -> Outcome {
         owed_bytes: told.owed,
         verified_bytes: told.verified,
         answer: Some(String::from_utf8_lossy(&told.answer).into_owned()),
-        answer_complete: told.answer.len() as u64 == told.received,
+        answer_complete: told.answer_whole,
         closed_first: told.closed_first.map(super::told::Closer::name),
         phases: Phases {
             resolve_ns: resolve.unwrap_or(0),

@@ -20,6 +20,8 @@ pub(super) enum Sink {
         bytes: Vec<u8>,
         /// How much at most.
         most: usize,
+        /// Whether nothing was left out.
+        whole: bool,
     },
     /// Writes to standard output.
     Print(Printer),
@@ -41,7 +43,7 @@ pub(super) struct Printer {
 impl Sink {
     /// A sink that keeps at most `most` bytes.
     pub(super) fn keep(most: usize) -> Sink {
-        Sink::Keep { bytes: Vec::new(), most }
+        Sink::Keep { bytes: Vec::new(), most, whole: true }
     }
 
     /// A sink to standard output, in the form the plan asks for.
@@ -57,8 +59,9 @@ impl Sink {
     /// Takes bytes.
     pub(super) fn take(&mut self, bytes: &[u8]) {
         match self {
-            Sink::Keep { bytes: kept, most } => {
+            Sink::Keep { bytes: kept, most, whole } => {
                 let room = most.saturating_sub(kept.len()).min(bytes.len());
+                *whole &= room == bytes.len();
                 kept.extend_from_slice(bytes.get(..room).unwrap_or_default());
             }
             Sink::Print(printer) => printer.take(bytes),
@@ -102,11 +105,11 @@ impl Sink {
         }
     }
 
-    /// What was kept.
-    pub(super) fn kept(self) -> Vec<u8> {
+    /// Gives what was kept, and whether that is all.
+    pub(super) fn kept(&mut self) -> (Vec<u8>, bool) {
         match self {
-            Sink::Keep { bytes, .. } => bytes,
-            Sink::Print(_) => Vec::new(),
+            Sink::Keep { bytes, whole, .. } => (std::mem::take(bytes), *whole),
+            Sink::Print(_) => (Vec::new(), false),
         }
     }
 }
@@ -168,6 +171,6 @@ mod tests {
         sink.take(b"def");
         sink.end();
         assert!(sink.pending().is_none());
-        assert_eq!(sink.kept(), b"abcd");
+        assert_eq!(sink.kept(), (b"abcd".to_vec(), false));
     }
 }

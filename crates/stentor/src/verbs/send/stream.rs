@@ -307,7 +307,7 @@ impl Stream<'_> {
         self.told.owed = self.verifier.as_ref().map(Verifier::owed_bytes);
         self.told.verified = self.verifier.as_ref().map(Verifier::right_bytes);
         let judged = self.judge(end);
-        self.told.answer = std::mem::replace(&mut self.sink, Sink::keep(0)).kept();
+        (self.told.answer, self.told.answer_whole) = self.sink.kept();
         judged.map_or(Ok(()), Err)
     }
 

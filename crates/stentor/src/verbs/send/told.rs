@@ -67,6 +67,8 @@ pub(super) struct Told {
     pub(super) witness: Witness,
     /// The answer, if it was kept.
     pub(super) answer: Vec<u8>,
+    /// Whether nothing of the answer was too much to keep.
+    pub(super) answer_whole: bool,
     /// What a reader should know besides.
     pub(super) warnings: Vec<String>,
 }
@@ -95,6 +97,7 @@ impl Told {
             datagrams: None,
             witness: Witness::default(),
             answer: Vec::new(),
+            answer_whole: false,
             warnings: Vec::new(),
         }
     }

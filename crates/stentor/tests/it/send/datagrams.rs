@@ -119,3 +119,22 @@ fn a_port_where_nobody_takes_datagrams_is_reported_by_icmp() {
                     (stentor serve), or check the port.\n";
     assert!(run.err.ends_with(expected), "{}", run.err);
 }
+
+#[test]
+fn a_server_that_goes_in_the_middle_is_a_failure_of_its_own() {
+    let (server, handle) = udp(1, |_, question| vec![upper(question)]);
+    let mut child = start(&server, &["-u"]);
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"one\n").unwrap();
+    let mut answer = [0; 4];
+    child.stdout.as_mut().unwrap().read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"ONE\n");
+    // The server's socket is closed with its thread.
+    handle.join().unwrap();
+    stdin.write_all(b"two\n").unwrap();
+    let run = Run::of(child.wait_with_output().unwrap(), &server);
+    assert_eq!(run.code, Some(1), "{}", run.err);
+    let expected = "udp SERVER: connection refused (ECONNREFUSED). The server was there and has \
+                    gone: it ended, or was started again.\n";
+    assert!(run.err.ends_with(expected), "{}", run.err);
+}

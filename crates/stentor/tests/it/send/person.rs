@@ -183,8 +183,8 @@ fn at_a_terminal_it_prompts_in_the_lectures_words() {
     assert_eq!(output.status.code(), Some(0), "{shown}");
     for part in [
         "Input lowercase sentence: ",
-        "From Server: HELLO\n5 bytes there, 5 bytes back; ",
-        "From Server: WORLD\n5 bytes there, 5 bytes back; ",
+        "From Server: HELLO\n5 bytes out, 5 back; ",
+        "From Server: WORLD\n5 bytes out, 5 back; ",
         "; the client closed first\n",
     ] {
         assert!(shown.contains(part), "{part}: {shown}");

@@ -88,3 +88,42 @@ fn more_connections_than_descriptors_is_explained() {
     assert_eq!(said.code, Some(4));
     assert!(said.err.contains("ulimit -n 100000063"), "{}", said.err);
 }
+
+/// Whether this machine keeps ports below 1024 from people without a privilege, and lets this test
+/// become such a person: only root can.
+fn unprivileged() -> Option<std::process::Command> {
+    let first = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    let kept = first.is_ok_and(|first| first.trim().parse::<u16>().is_ok_and(|port| port > 81));
+    let id = std::process::Command::new("id").arg("-u").output().ok()?;
+    if !kept {
+        eprintln!("SKIPPED: every port is free for everybody here");
+        return None;
+    }
+    if id.stdout.trim_ascii() != b"0" {
+        return Some(crate::program::stentor());
+    }
+    let mut setpriv = std::process::Command::new("setpriv");
+    setpriv.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"]);
+    setpriv.arg(env!("CARGO_BIN_EXE_stentor"));
+    let works = setpriv.arg("--version").output().is_ok_and(|said| said.status.success());
+    if !works {
+        eprintln!("SKIPPED: setpriv cannot run the program without privileges");
+        return None;
+    }
+    let mut again = std::process::Command::new("setpriv");
+    again.args(setpriv.get_args().take(5));
+    Some(again)
+}
+
+#[test]
+fn a_port_below_1024_without_the_right_says_how_to_get_it() {
+    let Some(mut program) = unprivileged() else { return };
+    let output = program.args(["serve", "-b", "127.0.0.1", "-p", "81"]).output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "stentor: bind tcp 127.0.0.1:81: permission denied (EACCES). Ports below 1024 need a \
+         privilege: choose -p 12000, or allow it with sysctl \
+         net.ipv4.ip_unprivileged_port_start=81.\n"
+    );
+    assert_eq!(output.status.code(), Some(4));
+}

@@ -1,0 +1,32 @@
+//! The published JSON Schemas: derived from the mirror types, so that they cannot tell otherwise.
+
+use schemars::{JsonSchema, Schema, schema_for};
+
+use super::{Envelope, fetch, learn, send, serve};
+
+/// Every schema by name and version: `stentor.send/1`.
+pub fn all() -> [(&'static str, Schema); 4] {
+    [
+        of::<fetch::Config, fetch::Outcomes>(fetch::SCHEMA),
+        of::<learn::Config, learn::Outcome>(learn::SCHEMA),
+        of::<send::Config, send::Outcome>(send::SCHEMA),
+        of::<serve::Config, serve::Outcome>(serve::SCHEMA),
+    ]
+}
+
+fn of<C: JsonSchema, R: JsonSchema>(name: &'static str) -> (&'static str, Schema) {
+    let mut schema = schema_for!(Envelope<C, R>);
+    schema.insert("title".to_owned(), name.into());
+    (name, schema)
+}
+
+/// The file of a schema: `stentor.send-1.json`.
+pub fn file_name(schema: &str) -> String {
+    format!("{}.json", schema.replace('/', "-"))
+}
+
+/// A schema as text, indented, with a newline at its end.
+pub fn text(schema: &Schema) -> String {
+    // A schema has string keys only, and cannot fail to serialise.
+    serde_json::to_string_pretty(schema).unwrap_or_default() + "\n"
+}
