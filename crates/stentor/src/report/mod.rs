@@ -4,3 +4,4 @@ pub mod console;
 pub mod json;
 pub mod ladder;
 pub mod log;
+pub mod record;
