@@ -19,7 +19,7 @@ pub use table::UNICODE_VERSION;
 /// each answer costs the caller a system call.
 const IN_PLACE_MIN: usize = 16 * 1024;
 /// How many bytes of input go through the second buffer at once.
-const SPILL_TAKEN_MAX: usize = 64 * 1024;
+pub const SPILL_TAKEN_MAX: usize = 64 * 1024;
 
 /// Which letters have capitals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

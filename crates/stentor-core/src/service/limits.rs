@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::casing::SPILL_TAKEN_MAX;
+
 /// Nothing sent and nothing received for so long: the connection is closed.
 pub const IDLE: Duration = Duration::from_secs(300);
 /// After our FIN the client may take so long to send its own.
@@ -28,10 +30,10 @@ pub const STALLED_MANY: u64 = 32 << 20;
 /// The most bytes of ours that a client who never reads can pin.
 ///
 /// At worst one read is kept less the piece that was turned, and the answer of that piece, which
-/// may have grown threefold: 192 - 32 + 96 KiB.
+/// may have grown threefold: 128 - 64 + 192 KiB.
 pub const HELD_MAX: usize = 256 << 10;
 /// The most non-ASCII input that is turned to upper case in one piece.
-pub const CASING_PIECE: usize = 32 << 10;
+pub const CASING_PIECE: usize = SPILL_TAKEN_MAX;
 
 /// The limits of a server; the default of each is the constant beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +96,8 @@ mod tests {
             assert_eq!(read_size(filled, stalled), expected << 10, "{filled} {stalled}");
         };
         check(false, 0, 64);
-        check(true, 0, 192);
-        check(true, (32 << 20) - 1, 192);
+        check(true, 0, 128);
+        check(true, (32 << 20) - 1, 128);
         check(true, 32 << 20, 16);
         check(false, u64::MAX, 16);
     }
