@@ -21,6 +21,12 @@ pub enum Exit {
     Environment = 3,
     /// Not possible on this system or without a privilege.
     Impossible = 4,
+    /// `trace`: any other failure of its own, so that a traced program's codes stay its own.
+    Ours = 125,
+    /// `trace`: the program was found and could not be executed.
+    NotExecutable = 126,
+    /// `trace`: the program was not found.
+    NotFound = 127,
     /// Ended by the person (128 + SIGINT).
     Interrupted = 130,
 }

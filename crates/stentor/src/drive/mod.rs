@@ -5,4 +5,6 @@ pub mod race;
 pub mod reach;
 pub mod serve;
 pub mod tls;
+#[cfg(target_os = "linux")]
+pub mod trace;
 pub mod wire;

@@ -133,7 +133,7 @@ pub fn packet(arrow: &Arrow) -> PacketWords {
             }
         }
         Transport::Icmp(icmp) => {
-            let about = icmp.about.map(|about| format!("for {}", about.destination));
+            let about = icmp.about.as_ref().map(|about| format!("for {}", about.destination));
             let about: Vec<String> = about.into_iter().collect();
             let what = message(icmp, arrow.headers.ip.source.is_ipv6());
             PacketWords {

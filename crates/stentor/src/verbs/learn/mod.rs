@@ -270,7 +270,12 @@ fn table(played: &[Played], colour: bool) -> String {
             Exit::Good => "holds",
             Exit::Impossible => "not possible here",
             Exit::Interrupted => "interrupted",
-            Exit::Bad | Exit::Usage | Exit::Environment => "FAILS",
+            Exit::Bad
+            | Exit::Usage
+            | Exit::Environment
+            | Exit::Ours
+            | Exit::NotExecutable
+            | Exit::NotFound => "FAILS",
         };
         let (number, name) = (run.lesson.number, run.lesson.name);
         let claims = run.record.claims.len();

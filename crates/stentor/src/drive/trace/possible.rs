@@ -1,0 +1,93 @@
+//! What this system allows, and what to do where it does not.
+
+use stentor_core::timeline::record::Mode;
+use stentor_os::privilege;
+use stentor_os::tracee::{Arguments, Call, Outcome, StartFailure, StartStep};
+
+use crate::complaint::{Complaint, Exit};
+
+/// The next step for a person after the system refused `step`.
+pub fn remedy(step: &str) -> &'static str {
+    match step {
+        "unshare(CLONE_NEWUSER)" | "unshare(CLONE_NEWNET)" | "write /proc/self/uid_map" => {
+            "User namespaces are switched off or without powers here (containers, and AppArmor \
+             since Ubuntu 23.10): allow them for this program by an AppArmor profile, or \
+             sysctl kernel.apparmor_restrict_unprivileged_userns=0 and \
+             user.max_user_namespaces=10000; or use --mode calls."
+        }
+        "socket(AF_PACKET)" => {
+            "Packets of the real network need CAP_NET_RAW: sudo, or setcap cap_net_raw+ep on the \
+             program; or use --mode lab or --mode calls."
+        }
+        "ptrace(PTRACE_SEIZE)" => {
+            "The system lets no program trace another: see sysctl kernel.yama.ptrace_scope, or \
+             the container's seccomp profile (--cap-add SYS_PTRACE)."
+        }
+        _ => "",
+    }
+}
+
+/// The mode to run in: the one asked for, or the best this system allows, with a notice of what it
+/// refused.
+///
+/// # Errors
+/// The mode asked for, or tracing at all, is refused.
+pub fn settle(asked: Option<Mode>) -> Result<(Mode, Option<String>), Complaint> {
+    let possible = privilege::probe();
+    let refused = |what: &str, refusal: &privilege::Refusal| {
+        let step = refusal.step.name();
+        Complaint::new(Exit::Impossible, format!("{what}: {refusal}"), remedy(step))
+    };
+    if let Err(refusal) = &possible.tracing {
+        return Err(refused("trace programs", refusal));
+    }
+    if let Err(refusal) = &possible.filter {
+        return Err(refused("stop programs at their socket calls", refusal));
+    }
+    match (asked, &possible.private_network, &possible.host_packets) {
+        (Some(Mode::Lab), Err(refusal), _) => Err(refused("a private network", refusal)),
+        (Some(Mode::Host), _, Err(refusal)) => Err(refused("packets of the real network", refusal)),
+        (Some(mode), _, _) => Ok((mode, None)),
+        (None, Ok(()), _) => Ok((Mode::Lab, None)),
+        (None, Err(refusal), _) => {
+            let complaint = refused("no private network", refusal);
+            Ok((Mode::Calls, Some(format!("calls without packets: {complaint}"))))
+        }
+    }
+}
+
+/// Why a program was not started, with timeout(1)'s codes: 126 found but not executable, 127 not
+/// found.
+pub(super) fn not_started(failure: StartFailure) -> Complaint {
+    let next = match (failure.step, failure.error.kind()) {
+        (StartStep::Execute, std::io::ErrorKind::NotFound) => {
+            "There is no such program in PATH: check the name, or give its path."
+        }
+        (StartStep::Execute, std::io::ErrorKind::PermissionDenied) => {
+            "It is not executable: chmod +x, or start it by its interpreter."
+        }
+        (step, _) => remedy(step.name()),
+    };
+    let exit = match (failure.step, failure.error.kind()) {
+        (StartStep::Execute, std::io::ErrorKind::NotFound) => Exit::NotFound,
+        (StartStep::Execute, _) => Exit::NotExecutable,
+        _ => Exit::Impossible,
+    };
+    Complaint::new(exit, failure.to_string(), next)
+}
+
+/// SOCK_DGRAM, socket(2).
+const DATAGRAMS: i32 = 2;
+
+/// Whether a client may come from now on: listen(2) succeeded, or bind(2) of a UDP socket to a
+/// port of its choice.
+pub(super) fn now_serves(call: &Call) -> bool {
+    let done = call.outcome == Outcome::Returned(0);
+    let bound_datagrams = || {
+        let kind = call.socket.and_then(|socket| socket.kind);
+        let internet = call.socket.is_some_and(|socket| socket.internet());
+        let address = matches!(call.arguments, Arguments::Address { address: Some(_), .. });
+        internet && address && kind.is_some_and(|[_, kind, _]| kind & 0xf == DATAGRAMS)
+    };
+    done && (call.name == "listen" || call.name == "bind" && bound_datagrams())
+}
