@@ -6,18 +6,22 @@
 //! `trace` sees more, and fills a [`record::Record`]: from it alone follow the sockets, the cause
 //! of every packet and the [`ladder::Ladder`] that is drawn.
 
+mod build;
 pub mod call;
 pub mod cause;
 mod descriptors;
 pub mod dissect;
 pub mod flows;
+mod groups;
 pub mod header;
 pub mod ladder;
 pub mod matcher;
 pub mod record;
+pub mod script;
 pub mod sockets;
 pub mod stream;
 pub mod verdict;
+pub mod words;
 
 use crate::moment::Moment;
 

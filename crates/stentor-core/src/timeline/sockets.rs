@@ -86,6 +86,8 @@ pub struct Sockets {
     pub all: Vec<Socket>,
     /// For each call of the record, the socket it was about: a place in `all`.
     pub of_call: Vec<Option<u32>>,
+    /// For each poll, select or epoll_wait, the sockets it found ready.
+    pub ready: BTreeMap<CallNo, Vec<u32>>,
     /// For each process, when it ended.
     pub ended: BTreeMap<Pid, Moment>,
 }
@@ -325,6 +327,11 @@ impl Follower<'_> {
                 }
                 _ => {}
             },
+            name if name.purpose() == Purpose::Wait => {
+                let ready = call.arguments.descriptors.iter();
+                let ready = ready.filter_map(|fd| self.tables.meaning(call.pid, *fd)).collect();
+                self.sockets.ready.insert(call_no(number), ready);
+            }
             _ => {}
         }
     }

@@ -210,7 +210,7 @@ impl Reader {
 }
 
 /// Whether a call puts bytes in or takes them out.
-pub(super) fn direction(name: CallName, call: &Call) -> Option<Purpose> {
+pub(in crate::timeline) fn direction(name: CallName, call: &Call) -> Option<Purpose> {
     if name == CallName::Splice && call.arguments.number == Some(0) {
         return Some(Purpose::Receive);
     }

@@ -55,9 +55,11 @@ pub(super) fn explain(
     for talk in &explained.flows.talks {
         ties.push(matcher.talk(talk, edges));
     }
+    let drops = matcher.drops;
     let mut dropped = matcher.dropped;
     dropped.sort();
     explained.dropped = dropped;
+    explained.drops = drops;
     explained.talk_ties = ties;
 }
 

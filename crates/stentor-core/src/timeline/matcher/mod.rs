@@ -20,6 +20,8 @@ use super::record::{Mode, Place, Record, Remark};
 use super::sockets::Sockets;
 use crate::moment::Moment;
 
+pub(super) use account::direction;
+pub(super) use segment::payload;
 pub use ties::Tie;
 
 /// Everything that follows from a record.
@@ -41,6 +43,8 @@ pub struct Explained {
     pub edges: Vec<Edge>,
     /// Datagrams that arrived at a socket and never reached the program though later ones did.
     pub dropped: Vec<PacketNo>,
+    /// How many datagrams the kernel says it dropped at receive queues.
+    pub drops: u64,
 }
 
 impl Explained {

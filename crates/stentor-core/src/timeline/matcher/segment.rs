@@ -464,7 +464,7 @@ pub(super) fn moment(record: &Record, packet: PacketNo) -> Moment {
 }
 
 /// The captured part of a packet's payload.
-pub(super) fn payload<'r>(
+pub(in crate::timeline) fn payload<'r>(
     record: &'r Record,
     headers: &[Option<Headers>],
     packet: PacketNo,

@@ -1,0 +1,530 @@
+//! From a record and its explanation to the ladder.
+//!
+//! Which call and packet belongs to which conversation is in [`super::groups`], findings are in
+//! [`super::verdict`]; what is shown and how it looks is left to renderers.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::call::{CallName, Errno};
+use super::cause::{CallNo, PacketNo};
+use super::groups::{Draft, shows, sort};
+use super::ladder::{
+    Arrow, CallMark, Filter, Group, Ladder, Link, Mark, Omitted, Program, Protocol, Relative,
+    Remarked, Row, Side, StateMark,
+};
+use super::matcher::Explained;
+use super::record::{Life, Mode, Outcome, Pid, Place, Record, Remark, SocketId, TcpState};
+use super::{Both, Lane, excerpt, verdict, words};
+use crate::moment::Moment;
+
+/// Nothing in a table.
+const ABSENT: u32 = u32::MAX;
+
+impl Ladder {
+    /// Builds the ladder of a record whose lists are in the order of time.
+    pub fn of(record: &Record, explained: &Explained, filter: &Filter) -> Ladder {
+        let all = sort(record, explained);
+        let (shown, hidden): (Vec<Draft>, Vec<Draft>) =
+            all.into_iter().partition(|draft| shows(filter, record, draft));
+        let builder = Builder {
+            record,
+            explained,
+            filter,
+            commands: commands(record),
+            looks: Looks::of(record, explained, &shown),
+        };
+        let mut groups: Vec<(Group, Draft)> = shown
+            .into_iter()
+            .enumerate()
+            .map(|(place, draft)| (builder.group(place, &draft), draft))
+            .collect();
+        groups.sort_by_key(|(group, _)| group.began);
+        let rows = limit(&mut groups, filter.rows_max);
+        let mut ladder = Ladder {
+            header: record.header.clone(),
+            programs: programs(record),
+            remarks: remarks(record),
+            omitted: Omitted { rows, groups: u64::try_from(hidden.len()).unwrap_or(u64::MAX) },
+            ..Ladder::default()
+        };
+        builder.tables(&mut ladder, &mut groups);
+        ladder.groups = groups.into_iter().map(|(group, _)| group).collect();
+        ladder
+    }
+}
+
+/// Cuts off the rows after the first `max` in time; gives how many.
+fn limit(groups: &mut [(Group, Draft)], max: Option<u64>) -> u64 {
+    let total: usize = groups.iter().map(|(group, _)| group.rows.len()).sum();
+    let Some(max) = max.and_then(|max| usize::try_from(max).ok()).filter(|max| *max < total) else {
+        return 0;
+    };
+    let mut moments: Vec<Moment> =
+        groups.iter().flat_map(|(group, _)| group.rows.iter().map(|row| row.at)).collect();
+    moments.sort_unstable();
+    let until = moments.get(max).copied().unwrap_or_default();
+    let mut room = max;
+    for (group, _) in groups.iter_mut() {
+        let keep = group.rows.partition_point(|row| row.at < until);
+        room = room.saturating_sub(keep);
+    }
+    // Of rows at the very moment of the cut, the first groups' are kept.
+    for (group, _) in groups.iter_mut() {
+        let before = group.rows.partition_point(|row| row.at < until);
+        let same = group.rows.partition_point(|row| row.at <= until) - before;
+        let kept = same.min(room);
+        room -= kept;
+        group.rows.truncate(before + kept);
+    }
+    u64::try_from(total - max).unwrap_or(u64::MAX)
+}
+
+struct Builder<'a> {
+    record: &'a Record,
+    explained: &'a Explained,
+    filter: &'a Filter,
+    /// The last command of each process.
+    commands: BTreeMap<Pid, &'a [String]>,
+    looks: Looks,
+}
+
+impl Builder<'_> {
+    /// One conversation; its rows name calls and packets by their places in the record.
+    fn group(&self, place: usize, draft: &Draft) -> Group {
+        let mut rows = Vec::with_capacity(draft.calls.len() * 2 + draft.packets.len());
+        if !self.filter.without_calls {
+            for (number, lane) in &draft.calls {
+                let Some(call) = self.record.calls.get(number.index()) else { continue };
+                rows.push((0, Row { at: call.entered, mark: Mark::CallBegins(*lane, number.0) }));
+                if let Some(left) = call.left {
+                    rows.push((3, Row { at: left, mark: Mark::CallEnds(*lane, number.0) }));
+                }
+            }
+        }
+        if !self.filter.without_packets {
+            for (number, _) in &draft.packets {
+                let Some(packet) = self.record.packets.get(number.index()) else { continue };
+                rows.push((1, Row { at: packet.at, mark: Mark::Packet(number.0) }));
+            }
+        }
+        for (at, lane, state) in self.looks.marks(self.record, place, draft) {
+            rows.push((4, Row { at, mark: Mark::State(lane, state) }));
+        }
+        rows.sort_by_key(|(order, row)| (row.at, *order));
+        let rows = join(rows.into_iter().map(|(_, row)| row));
+        Group {
+            protocol: draft.protocol.unwrap_or(Protocol::Other),
+            client: self.side(draft, Lane::Client),
+            server: self.side(draft, Lane::Server),
+            began: rows.first().map_or(Moment::START, |row| row.at),
+            rows,
+            findings: verdict::find(self.record, self.explained, draft),
+        }
+    }
+
+    fn side(&self, draft: &Draft, lane: Lane) -> Side {
+        let socket = draft.sockets.of(lane).and_then(|place| self.explained.sockets.at(place));
+        let caller = draft.calls.iter().find(|(_, at)| *at == lane);
+        let caller = caller.and_then(|(call, _)| self.record.calls.get(call.index()));
+        let pid = caller.map(|call| call.pid).or(socket.map(|socket| socket.pid));
+        let command = pid.and_then(|pid| self.commands.get(&pid));
+        Side {
+            address: draft.addresses.of(lane).or(socket.and_then(|socket| socket.local)),
+            socket: socket.map(|socket| socket.id),
+            pid,
+            command: command.map(|command| command.join(" ")).unwrap_or_default(),
+        }
+    }
+
+    /// Fills the tables with what the rows name, and lets the rows name places in them.
+    fn tables(&self, ladder: &mut Ladder, groups: &mut [(Group, Draft)]) {
+        let mut calls = vec![ABSENT; self.record.calls.len()];
+        let mut packets = vec![ABSENT; self.record.packets.len()];
+        let mut from = vec![Lane::Client; self.record.packets.len()];
+        let mut of_packet = vec![ABSENT; self.record.packets.len()];
+        for (place, (_, draft)) in groups.iter().enumerate() {
+            for (number, lane) in &draft.packets {
+                if let (Some(from), Some(of_packet), Ok(place)) = (
+                    from.get_mut(number.index()),
+                    of_packet.get_mut(number.index()),
+                    u32::try_from(place),
+                ) {
+                    (*from, *of_packet) = (*lane, place);
+                }
+            }
+        }
+        let mark = |list: &mut Vec<u32>, number: u32| {
+            if let Some(slot) = list.get_mut(number as usize) {
+                *slot = 0;
+            }
+        };
+        for row in groups.iter().flat_map(|(group, _)| &group.rows) {
+            match row.mark {
+                Mark::Call(_, number) | Mark::CallBegins(_, number) | Mark::CallEnds(_, number) => {
+                    mark(&mut calls, number);
+                }
+                Mark::Packet(number) => mark(&mut packets, number),
+                Mark::State(..) => {}
+            }
+        }
+        ladder.calls = number(&mut calls).filter_map(|call| self.call(CallNo(call))).collect();
+        let relatives = self.relatives(groups);
+        self.arrows(ladder, &mut packets, &calls, &from, &relatives);
+        for row in groups.iter_mut().flat_map(|(group, _)| &mut group.rows) {
+            match &mut row.mark {
+                Mark::Call(_, it) | Mark::CallBegins(_, it) | Mark::CallEnds(_, it) => {
+                    *it = calls.get(*it as usize).copied().unwrap_or(ABSENT);
+                }
+                Mark::Packet(it) => *it = packets.get(*it as usize).copied().unwrap_or(ABSENT),
+                Mark::State(..) => {}
+            }
+        }
+        for finding in groups.iter().flat_map(|(group, _)| &group.findings) {
+            if let [only] = finding.calls.as_slice()
+                && let Some(place) = calls.get(only.index())
+                && let Some(mark) = ladder.calls.get_mut(*place as usize)
+            {
+                mark.remarks.push(finding.words.clone());
+            }
+        }
+    }
+
+    /// TCP's numbers of the packets, by packet.
+    fn relatives(&self, groups: &[(Group, Draft)]) -> Vec<Option<Relative>> {
+        let mut relatives = vec![None; self.record.packets.len()];
+        for (_, draft) in groups {
+            let connection =
+                draft.connection.and_then(|place| self.explained.flows.connections.get(place));
+            for segment in connection.into_iter().flat_map(|connection| &connection.segments) {
+                let slot = relatives.get_mut(segment.packet.index());
+                if let (Some(slot), Some(placed)) = (slot, segment.placed) {
+                    *slot = Some(Relative {
+                        sequence: placed.sequence,
+                        acknowledgment: placed.acknowledgment,
+                        window: placed.window,
+                        kind: placed.kind,
+                    });
+                }
+            }
+        }
+        relatives
+    }
+
+    fn call(&self, number: CallNo) -> Option<Box<CallMark>> {
+        let call = self.record.calls.get(number.index())?;
+        let shown = if self.filter.without_payload { &[] } else { call.payload.as_ref() };
+        Some(Box::new(CallMark {
+            number,
+            pid: call.pid,
+            tid: call.tid,
+            name: call.name,
+            arguments: words::arguments(call),
+            outcome: words::outcome(call),
+            failed: matches!(call.outcome, Outcome::Failed(_)),
+            excerpt: excerpt(shown),
+            entered: call.entered,
+            left: call.left,
+            stream: self.explained.stream.get(number.index()).cloned().flatten(),
+            links: Vec::new(),
+            remarks: Vec::new(),
+        }))
+    }
+
+    fn arrows(
+        &self,
+        ladder: &mut Ladder,
+        packets: &mut [u32],
+        calls: &[u32],
+        from: &[Lane],
+        relatives: &[Option<Relative>],
+    ) {
+        let mut edges = self.explained.edges.iter().peekable();
+        ladder.packets.reserve_exact(packets.iter().filter(|it| **it != ABSENT).count());
+        for number in number(packets).collect::<Vec<_>>() {
+            let index = number as usize;
+            let packet = self.record.packets.get(index);
+            let headers = self.explained.headers.get(index).cloned().flatten();
+            let (Some(packet), Some(headers)) = (packet, headers) else { continue };
+            let place = u32::try_from(ladder.packets.len()).unwrap_or(ABSENT);
+            let began = u32::try_from(ladder.links.len()).unwrap_or(ABSENT);
+            while edges.next_if(|edge| edge.packet.0 < number).is_some() {}
+            while let Some(edge) = edges.next_if(|edge| edge.packet.0 == number) {
+                let call = edge.call.and_then(|call| calls.get(call.index()));
+                let call = call.copied().filter(|call| *call != ABSENT);
+                let link = u32::try_from(ladder.links.len()).unwrap_or(ABSENT);
+                if let Some(call) = call.and_then(|call| ladder.calls.get_mut(call as usize)) {
+                    call.links.push(link);
+                }
+                ladder.links.push(Link {
+                    packet: place,
+                    call,
+                    process: edge.process,
+                    relation: edge.relation,
+                    rule: edge.rule,
+                    grade: edge.grade,
+                    bytes: edge.bytes.clone(),
+                });
+            }
+            let carried =
+                super::matcher::payload(self.record, &self.explained.headers, PacketNo(number));
+            let shown = carried.filter(|_| !self.filter.without_payload).unwrap_or_default();
+            ladder.packets.push(Arrow {
+                number: PacketNo(number),
+                at: packet.at,
+                from: from.get(index).copied().unwrap_or(Lane::Client),
+                direction: packet.direction,
+                headers,
+                excerpt: excerpt(shown),
+                tcp: relatives.get(index).copied().flatten(),
+                captured: u32::try_from(packet.bytes.len()).unwrap_or(u32::MAX),
+                length: packet.length,
+                links: began..u32::try_from(ladder.links.len()).unwrap_or(ABSENT),
+            });
+        }
+    }
+}
+
+/// Numbers what is not absent from 0 on; gives what is numbered.
+fn number(list: &mut [u32]) -> impl Iterator<Item = u32> {
+    let mut next = 0;
+    list.iter_mut().enumerate().filter_map(move |(place, slot)| {
+        if *slot == ABSENT {
+            return None;
+        }
+        *slot = next;
+        next += 1;
+        u32::try_from(place).ok()
+    })
+}
+
+/// A call's begin and end with nothing between them become one row.
+fn join(rows: impl Iterator<Item = Row>) -> Vec<Row> {
+    let mut joined: Vec<Row> = Vec::new();
+    for row in rows {
+        if let (Some(last), Mark::CallEnds(lane, call)) = (joined.last_mut(), row.mark)
+            && last.mark == Mark::CallBegins(lane, call)
+        {
+            last.mark = Mark::Call(lane, call);
+        } else {
+            joined.push(row);
+        }
+    }
+    joined
+}
+
+/// Looks at sockets, by the conversation they belong to.
+struct Looks(Vec<Vec<(Moment, Lane, StateMark)>>);
+
+impl Looks {
+    fn of(record: &Record, explained: &Explained, drafts: &[Draft]) -> Looks {
+        let mut of_socket = BTreeMap::<SocketId, Vec<(usize, Lane)>>::new();
+        let mut of_addresses = BTreeMap::<(SocketAddr, SocketAddr), (usize, Lane)>::new();
+        for (place, draft) in drafts.iter().enumerate() {
+            for lane in [Lane::Client, Lane::Server] {
+                let socket = draft.sockets.of(lane).and_then(|it| explained.sockets.at(it));
+                if let Some(socket) = socket {
+                    of_socket.entry(socket.id).or_default().push((place, lane));
+                }
+                let (own, other) = (draft.addresses.of(lane), draft.addresses.of(lane.opposite()));
+                if let (Some(own), Some(other)) = (own, other) {
+                    of_addresses.insert((*own, *other), (place, lane));
+                }
+            }
+        }
+        let mut looks = vec![Vec::new(); drafts.len()];
+        for snapshot in &record.snapshots {
+            let state = StateMark {
+                state: snapshot.state,
+                unread: snapshot.unread,
+                // The kernel's count means nothing once the connection is closed.
+                unsent: snapshot.unsent.filter(|_| snapshot.state != Some(TcpState::Close)),
+                inferred: false,
+            };
+            let known = snapshot.socket.and_then(|socket| of_socket.get(&socket));
+            let known = known.and_then(|groups| groups.first()).or_else(|| {
+                let plain = super::sockets::plain;
+                of_addresses.get(&(plain(snapshot.local?), plain(snapshot.peer?)))
+            });
+            if let Some((place, lane)) = known
+                && let Some(looks) = looks.get_mut(*place)
+            {
+                looks.push((snapshot.at, *lane, state));
+            }
+        }
+        Looks(looks)
+    }
+
+    /// Changes of state and queues. Where nobody looked, states follow from the calls.
+    fn marks(
+        &self,
+        record: &Record,
+        place: usize,
+        draft: &Draft,
+    ) -> Vec<(Moment, Lane, StateMark)> {
+        let seen = self.0.get(place).map(Vec::as_slice).unwrap_or_default();
+        let mut last: Both<Option<StateMark>> = Both::default();
+        let mut marks = Vec::new();
+        for (at, lane, state) in seen {
+            if last.of(*lane).as_ref() != Some(state) {
+                marks.push((*at, *lane, *state));
+                *last.of_mut(*lane) = Some(*state);
+            }
+        }
+        for lane in [Lane::Client, Lane::Server] {
+            if last.of(lane).is_none() && draft.protocol == Some(Protocol::Tcp) {
+                marks.extend(inferred(record, draft, lane));
+            }
+        }
+        marks
+    }
+}
+
+/// States of one end as its calls suggest them (RFC 9293, section 3.3.2).
+#[allow(clippy::wildcard_enum_match_arm, reason = "of some forty calls few change the state")]
+fn inferred(record: &Record, draft: &Draft, lane: Lane) -> Vec<(Moment, Lane, StateMark)> {
+    let mut marks = Vec::new();
+    let mut state: Option<TcpState> = None;
+    for (number, at) in &draft.calls {
+        let Some(call) = record.calls.get(number.index()).filter(|_| *at == lane) else { continue };
+        let Some(left) = call.left else { continue };
+        let received =
+            super::matcher::direction(call.name, call) == Some(super::call::Purpose::Receive);
+        let next = match (call.name, call.outcome, state) {
+            (CallName::Listen, Outcome::Value(_), _) => Some(TcpState::Listen),
+            (CallName::Connect, Outcome::Value(_), _) => Some(TcpState::Established),
+            (CallName::Connect, Outcome::Failed(Errno::EINPROGRESS), _) => Some(TcpState::SynSent),
+            (CallName::Accept | CallName::Accept4, Outcome::Value(_), _) => {
+                Some(TcpState::Established)
+            }
+            (_, Outcome::Failed(Errno::ECONNRESET | Errno::ECONNREFUSED), _) => {
+                Some(TcpState::Close)
+            }
+            (CallName::Shutdown | CallName::Close, Outcome::Value(_), state) => match state {
+                Some(TcpState::Established) if call.arguments.number != Some(0) => {
+                    Some(TcpState::FinWait1)
+                }
+                Some(TcpState::CloseWait) => Some(TcpState::LastAck),
+                Some(TcpState::Listen) => Some(TcpState::Close),
+                _ => None,
+            },
+            (_, Outcome::Value(0), Some(TcpState::Established))
+                if received && call.arguments.length != Some(0) =>
+            {
+                Some(TcpState::CloseWait)
+            }
+            (_, Outcome::Value(0), Some(TcpState::FinWait1))
+                if received && call.arguments.length != Some(0) =>
+            {
+                Some(TcpState::TimeWait)
+            }
+            _ => None,
+        };
+        if next.is_some() && next != state {
+            state = next;
+            let mark = StateMark { state, unread: None, unsent: None, inferred: true };
+            marks.push((left, lane, mark));
+        }
+    }
+    marks
+}
+
+fn commands(record: &Record) -> BTreeMap<Pid, &[String]> {
+    let mut commands = BTreeMap::new();
+    for process in &record.processes {
+        match &process.life {
+            Life::Started { command } | Life::Execed { command } => {
+                commands.insert(process.pid, command.as_slice());
+            }
+            Life::Forked { parent, .. } => {
+                if let Some(command) = commands.get(parent).copied() {
+                    commands.entry(process.pid).or_insert(command);
+                }
+            }
+            Life::Thread | Life::ThreadExited | Life::Exited { .. } | Life::Killed { .. } => {}
+        }
+    }
+    commands
+}
+
+fn programs(record: &Record) -> Vec<Program> {
+    let mut programs: Vec<Program> = Vec::new();
+    let mut place = BTreeMap::<Pid, usize>::new();
+    for process in &record.processes {
+        let known = place.get(&process.pid).copied().unwrap_or_else(|| {
+            place.insert(process.pid, programs.len());
+            programs.push(Program {
+                pid: process.pid,
+                parent: None,
+                command: Vec::new(),
+                began: process.at,
+                ended: None,
+                ending: String::new(),
+            });
+            programs.len() - 1
+        });
+        let inherited = if let Life::Forked { parent, .. } = &process.life {
+            let parent = place.get(parent).and_then(|place| programs.get(*place));
+            parent.map(|parent| parent.command.clone())
+        } else {
+            None
+        };
+        let Some(program) = programs.get_mut(known) else { continue };
+        match &process.life {
+            Life::Started { command } | Life::Execed { command } => {
+                program.command.clone_from(command);
+            }
+            Life::Forked { parent, .. } => {
+                program.parent = Some(*parent);
+                program.command = inherited.unwrap_or_default();
+            }
+            Life::Thread | Life::ThreadExited => {}
+            Life::Exited { status } => {
+                program.ended = Some(process.at);
+                program.ending = format!("exit {status}");
+            }
+            Life::Killed { signal } => {
+                program.ended = Some(process.at);
+                program.ending = format!("killed by signal {signal}");
+            }
+        }
+    }
+    programs
+}
+
+/// What limits the whole, and what else the tracer had to say.
+fn remarks(record: &Record) -> Vec<Remarked> {
+    let mut remarks = Vec::new();
+    if record.header.mode == Mode::Calls {
+        let words = "packets could not be captured: states are concluded from calls".to_owned();
+        remarks.push(Remarked { at: Moment::START, words, warning: true });
+    }
+    for loss in &record.losses {
+        let words = match loss.place {
+            Place::Capture => format!(
+                "the capture lost {}: what sequence numbers do not prove is only inferred",
+                words::count(loss.count, "packet")
+            ),
+            Place::Record => {
+                format!("{} of the record are missing", words::count(loss.count, "line"))
+            }
+            Place::ReceiveQueue(_) => continue,
+        };
+        remarks.push(Remarked { at: loss.at, words, warning: true });
+    }
+    for note in &record.notes {
+        let who = note.pid.map(|pid| format!("process {pid}: ")).unwrap_or_default();
+        let (words, warning) = match &note.remark {
+            Remark::IoUringRefused => {
+                ("io_uring was refused, so that its calls are seen".to_owned(), false)
+            }
+            Remark::IoUringAllowed => ("io_uring active: calls not visible".to_owned(), true),
+            Remark::LeftBehind => ("it goes on without the tracer".to_owned(), true),
+            Remark::NotTraced(why) => (format!("not traced: {why}"), true),
+            Remark::Text(text) => (text.clone(), false),
+        };
+        remarks.push(Remarked { at: note.at, words: format!("{who}{words}"), warning });
+    }
+    remarks.sort_by_key(|remark| remark.at);
+    remarks
+}
