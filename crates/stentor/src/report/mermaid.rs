@@ -129,12 +129,27 @@ fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in words::clean(text).chars() {
         match character {
-            '#' | ';' | '"' | '\'' | '<' | '>' | '&' | '%' | '{' | '}' | '`' | '$' | '\\' | '*'
-            | '_' | '~' => {
+            '#' | ';' | '"' | '<' | '>' | '&' | '%' | '{' | '}' | '`' | '$' | '\\' | '\u{a0}' => {
                 let _ = write!(escaped, "#{};", u32::from(character));
             }
             c => escaped.push(c),
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+
+    #[test]
+    fn show() {
+        std::fs::write("/tmp/tdraw.mmd", diagram(&samples::several(), TEXT_MAX)).unwrap();
+        std::fs::write(
+            "/tmp/tdraw-h.mmd",
+            diagram(&samples::hostile("end; #x %%{init}%% <script>\nalt a"), TEXT_MAX),
+        )
+        .unwrap();
+    }
 }
