@@ -129,12 +129,51 @@ fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in words::clean(text).chars() {
         match character {
-            '#' | ';' | '"' | '\'' | '<' | '>' | '&' | '%' | '{' | '}' | '`' | '$' | '\\' | '*'
-            | '_' | '~' => {
+            '#' | ';' | '"' | '<' | '>' | '&' | '%' | '{' | '}' | '`' | '$' | '\\' | '\u{a0}' => {
                 let _ = write!(escaped, "#{};", u32::from(character));
             }
             c => escaped.push(c),
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_lecture_as_a_diagram() {
+        insta::assert_snapshot!(diagram(&samples::lecture(), TEXT_MAX));
+    }
+
+    #[test]
+    fn a_diagram_that_would_be_too_long_ends_and_says_so() {
+        let ladder = samples::long(2_000);
+        let text = diagram(&ladder, TEXT_MAX);
+        assert!(text.len() < 50_000, "{} characters", text.len());
+        let drawn = text.lines().filter(|line| line.contains("sendto")).count();
+        let left = ladder.groups[0].rows.len() - drawn;
+        let said = format!("{left} further rows are in the record but not drawn here");
+        assert!(drawn > 100 && text.contains(&said), "{drawn} drawn, {said}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn no_text_becomes_syntax(text in "(?s).{0,40}|[;#%{}<>\n\r:&\"end ]{1,30}") {
+            for line in diagram(&samples::hostile(&text), TEXT_MAX).lines().skip(1) {
+                let starts = ["  participant ", "  Note ", "  %% ", "  c", "  s"];
+                prop_assert!(starts.iter().any(|start| line.starts_with(start)), "{line}");
+                // What is left of ; and # belongs to an entity of digits.
+                for part in line.split('#').skip(1) {
+                    let number = part.split(';').next().unwrap();
+                    prop_assert!(part.contains(';') && number.parse::<u32>().is_ok(), "{line}");
+                }
+                prop_assert_eq!(line.matches(';').count(), line.matches('#').count(), "{}", line);
+            }
+        }
+    }
 }

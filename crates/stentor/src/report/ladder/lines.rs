@@ -2,7 +2,7 @@
 //!
 //! A column is what a terminal calls one: some characters take two, some none.
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 /// Fills with spaces up to `columns`, before the words or after them.
 pub(in crate::report) fn pad(words: &str, columns: usize, before: bool) -> String {
@@ -24,10 +24,13 @@ pub(in crate::report) fn wrap(words: &str, columns: usize) -> Vec<String> {
         }
         for character in word.chars() {
             let room = if lines.is_empty() { columns } else { columns.saturating_sub(2) };
-            if line.width() + character.width().unwrap_or(0) > room {
-                lines.push(std::mem::take(&mut line));
-            }
+            // The width of a line is not the sum of its characters': some change the one before.
             line.push(character);
+            if line.width() > room && line.chars().nth(1).is_some() {
+                line.pop();
+                lines.push(std::mem::take(&mut line));
+                line.push(character);
+            }
         }
     }
     lines.push(line);
@@ -41,10 +44,11 @@ pub(in crate::report) fn fit(label: &str, columns: usize) -> String {
     }
     let mut short = String::new();
     for character in label.chars() {
-        if short.width() + character.width().unwrap_or(0) + 1 > columns {
+        short.push(character);
+        if short.width() + 1 > columns {
+            short.pop();
             break;
         }
-        short.push(character);
     }
     short + "…"
 }

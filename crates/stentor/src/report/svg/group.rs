@@ -70,12 +70,15 @@ pub(in crate::report) fn group(ladder: &Ladder, place: usize, rows_max: usize) -
     }
 }
 
-/// Where a call stands: its lane, and the middles of its first and last box.
+/// Where a call stands: its lane, the middles of its first and last box, and what is between them.
 #[derive(Clone, Copy)]
 struct Spot {
     lane: Lane,
     begin: usize,
     end: Option<usize>,
+    /// From the bottom of the first box to the top of the last.
+    below: usize,
+    above: Option<usize>,
 }
 
 struct Picture<'a> {
@@ -107,9 +110,9 @@ impl<'a> Picture<'a> {
         let _ = write!(heading, "<path class=\"rule\" d=\"M18 4H{}\"/>", WIDTH - 18);
         text(heading, 18, 26, "title", &words::title(group));
         for (x, end, side) in
-            [(CLIENT_BOX, "client", &group.client), (SERVER_BOX - 30, "server", &group.server)]
+            [(CLIENT_BOX, "client", &group.client), (SERVER_BOX, "server", &group.server)]
         {
-            text(heading, x, 48, "small", &short(&format!("{end} {}", words::side(side)), 38));
+            text(heading, x, 48, "small", &short(&format!("{end} {}", words::side(side)), 34));
         }
         let _ = write!(
             heading,
@@ -146,7 +149,8 @@ impl<'a> Picture<'a> {
 
     fn call(&mut self, time: &str, lane: Lane, place: u32, call: &CallMark, mark: Mark) {
         let whole = format!("{} {}", words::entered(call), words::outcome(call));
-        let waited = words::waited(call).map_or(String::new(), |waited| format!(" ({waited})"));
+        let waited = words::waited(call)
+            .map_or(String::new(), |waited| format!(" ({})", waited.replace(' ', "\u{a0}")));
         let said = match mark {
             Mark::CallBegins(..) if call.left.is_none() => {
                 format!("{}: never came back", words::entered(call))
@@ -175,9 +179,11 @@ impl<'a> Picture<'a> {
         }
         let height = lines.len() * 15 + 7;
         let middle = self.y + 3 + height / 2;
-        let spot = self.calls.entry(place).or_insert(Spot { lane, begin: middle, end: None });
+        let (top, below) = (self.y + 3, self.y + 3 + height);
+        let new = Spot { lane, begin: middle, end: None, below, above: None };
+        let spot = self.calls.entry(place).or_insert(new);
         if !begins {
-            spot.end = Some(middle);
+            (spot.end, spot.above) = (Some(middle), Some(top));
         }
         let x = if lane == Lane::Client { CLIENT_BOX } else { SERVER_BOX };
         let failed = if call.failed && !begins { " failed" } else { "" };
@@ -318,13 +324,13 @@ impl<'a> Picture<'a> {
         let mut spots: Vec<&Spot> = self.calls.values().collect();
         spots.sort_by_key(|spot| spot.begin);
         for spot in spots {
-            let end = spot.end.unwrap_or(bottom);
-            if end == spot.begin {
+            let end = spot.above.unwrap_or(bottom);
+            if end <= spot.below {
                 continue;
             }
             let [client, server] = &mut busy;
             let lane = if spot.lane == Lane::Client { client } else { server };
-            let slot = lane.iter().position(|until: &usize| *until < spot.begin);
+            let slot = lane.iter().position(|until: &usize| *until < spot.below);
             let slot = slot.unwrap_or_else(|| {
                 lane.push(0);
                 lane.len() - 1
@@ -332,14 +338,14 @@ impl<'a> Picture<'a> {
             if let Some(until) = lane.get_mut(slot) {
                 *until = end;
             }
-            // Inside the boxes' edge, where no text stands: towards the wire.
-            let offset = 5 + 7 * slot.min(4);
+            // At the outer edge, where no line to a packet crosses it.
+            let offset = 6 + 7 * slot.min(4);
             let x = match spot.lane {
-                Lane::Client => CLIENT_BOX + BOX - offset,
-                Lane::Server => SERVER_BOX + offset,
+                Lane::Client => CLIENT_BOX + offset,
+                Lane::Server => SERVER_BOX + BOX - offset,
             };
-            let x = if spot.lane == Lane::Client { x } else { SERVER_BOX + BOX - offset };
-            let _ = write!(under, "<path class=\"wait\" d=\"M{x} {}V{end}\"/>", spot.begin);
+            let _ =
+                write!(under, "<path class=\"wait\" d=\"M{x} {}V{}\"/>", spot.below + 4, end - 3);
         }
     }
 

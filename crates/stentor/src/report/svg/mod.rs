@@ -106,6 +106,8 @@ pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in words::clean(text).chars() {
         match character {
+            // What keeps a number by its unit while lines are broken.
+            '\u{a0}' => escaped.push(' '),
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),

@@ -16,7 +16,7 @@ use unicode_width::UnicodeWidthStr;
 
 use self::ink::{Ink, Painted};
 use super::lines::{fit, pad, wrap};
-use super::words::{self, PacketWords};
+use super::words;
 
 /// The narrowest drawing, in columns: below it labels would be broken at every word.
 pub const WIDTH_MIN: usize = 80;
@@ -148,7 +148,8 @@ impl Page<'_> {
     fn head(&mut self) {
         self.sentence("", Ink::Faint, &words::made(self.ladder));
         for program in &self.ladder.programs {
-            self.sentence("  ", Ink::Plain, &words::program(program));
+            // A command line may be as long as the kernel takes.
+            self.sentence("  ", Ink::Plain, &fit(&words::program(program), 3 * (self.width - 8)));
         }
         for remark in &self.ladder.remarks {
             let (mark, ink) =
@@ -286,10 +287,13 @@ impl Page<'_> {
         }
         if self.text.contains('+') && self.ladder.groups.iter().any(|g| g.protocol == Protocol::Tcp)
         {
-            legend.push("seq 1+6: 6 bytes from the 1st on".into());
+            legend.push("1+6: bytes 1 to 6".into());
         }
-        if !legend.is_empty() {
-            self.sentence("", Ink::Faint, &legend.join("   "));
+        let glued: Vec<String> = legend.iter().map(|item| item.replace(' ', "\u{a0}")).collect();
+        for line in wrap(&glued.join("  "), self.width) {
+            let mut legend = Painted::default();
+            legend.add(Ink::Faint, line.trim_start().replace('\u{a0}', " ").as_str());
+            self.line(&legend);
         }
     }
 }
@@ -311,7 +315,8 @@ fn said(call: &CallMark, part: Part) -> String {
             let back =
                 format!("{} {} {}", words::number(call.number), call.name, words::outcome(call));
             match words::waited(call) {
-                Some(waited) => format!("{back} after {waited}"),
+                // One word, so that no line ends between number and unit.
+                Some(waited) => format!("{back} ({})", waited.replace(' ', "\u{a0}")),
                 None => back,
             }
         }
@@ -325,6 +330,7 @@ impl Page<'_> {
         let ink = if call.failed && part != Part::Begin { Ink::Failed } else { Ink::Plain };
         let mut lines: Vec<(Ink, String)> = Vec::new();
         for (number, line) in wrap(&said(call, part), room).into_iter().enumerate() {
+            let line = line.replace('\u{a0}', " ");
             lines.push((ink, if number == 0 { line } else { format!("  {line}") }));
         }
         let last = lines.len().saturating_sub(1);
@@ -469,7 +475,7 @@ impl Page<'_> {
             && matches!(&arrow.headers.transport, stentor_core::timeline::header::Transport::Tcp(tcp)
                 if !tcp.flags.has(stentor_core::timeline::header::Flags::RST));
         let ink = Ink::Grade(cause.grade);
-        let labels = labels(&words, self.frame.wire.saturating_sub(4));
+        let labels = words.lines(self.frame.wire.saturating_sub(4));
         for (number, label) in labels.iter().enumerate() {
             let first = number == 0;
             let mut line = self.clock(if first { time } else { "" });
@@ -568,30 +574,4 @@ impl Page<'_> {
             }
         }
     }
-}
-
-/// The label of an arrow in lines of at most `room` columns: in full if one line holds it, else
-/// short, else broken; what may be left out is shown where the line has room.
-fn labels(words: &PacketWords, room: usize) -> Vec<String> {
-    let join = |pieces: &[String]| {
-        let mut line = words.what.clone();
-        for piece in pieces {
-            line.push(' ');
-            line.push_str(piece);
-        }
-        line
-    };
-    let (full, short) = (join(&words.full), join(&words.short));
-    let mut line = if full.width() <= room { full } else { short };
-    if line.width() > room {
-        let lines = wrap(&line, room);
-        return lines.into_iter().collect();
-    }
-    for piece in &words.more {
-        if line.width() + 1 + piece.width() <= room.saturating_sub(2) {
-            line.push(' ');
-            line.push_str(piece);
-        }
-    }
-    vec![line]
 }
