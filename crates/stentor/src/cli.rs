@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::complaint::{Complaint, Exit};
 use crate::report::console;
+#[cfg(target_os = "linux")]
+use crate::verbs::trace;
 use crate::verbs::{both, fetch, generate, learn, send, serve};
 
 /// Which letters have capitals depends on the version of Unicode.
@@ -42,6 +44,9 @@ enum Verb {
     Fetch(fetch::Args),
     /// Runs a lesson of the lecture for real and shows its evidence
     Learn(learn::Args),
+    /// Shows every socket call of a program and the packets it caused, on one ladder
+    #[cfg(target_os = "linux")]
+    Trace(trace::Args),
     /// Writes completions, man pages and JSON Schemas
     #[command(hide = true)]
     Generate(generate::Args),
@@ -76,6 +81,8 @@ fn act(cli: Cli) -> Result<Exit, Complaint> {
         Some(Verb::Send(args)) => send::run(args),
         Some(Verb::Fetch(args)) => fetch::run(args),
         Some(Verb::Learn(args)) => learn::run(args),
+        #[cfg(target_os = "linux")]
+        Some(Verb::Trace(args)) => trace::run(args),
         Some(Verb::Generate(args)) => generate::run(args),
     }
 }

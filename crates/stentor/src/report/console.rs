@@ -24,6 +24,12 @@ pub fn notice(line: impl AsRef<str>) {
     let _ = writeln!(out, "{}", line.as_ref());
 }
 
+/// Columns of the terminal that standard output is; `None` if it is none.
+pub fn width() -> Option<usize> {
+    let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(io::stdout())?;
+    Some(columns.into())
+}
+
 /// Whether standard output is a terminal and colour was not declined (NO_COLOR).
 pub fn colour() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

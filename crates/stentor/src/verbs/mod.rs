@@ -6,3 +6,5 @@ pub mod generate;
 pub mod learn;
 pub mod send;
 pub mod serve;
+#[cfg(target_os = "linux")]
+pub mod trace;
