@@ -34,15 +34,16 @@ trap 'exit 143' TERM
 # A target directory of the caller's would not be fresh.
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 
-# In the background and awaited, so that a signal is heard while a build goes on.
+# In the background and awaited, so that a signal is heard while a build goes on. A shell gives
+# what is in the background /dev/null to read; descriptor 3 keeps what the caller gave.
 in_time() {
-    timeout --kill-after=10 1800 "$@" &
+    timeout --kill-after=10 1800 "$@" <&3 3<&- &
     child=$!
     status=0
     wait "$child" || status=$?
     child=
     return "$status"
-}
+} 3<&0
 
 now_ms() { date +%s%3N; }
 
