@@ -12,6 +12,7 @@ use stentor_core::seed::{Dice, Seed};
 
 const BLOCK_LEN: usize = 64 * 1024;
 const ROUNDS: usize = 15;
+const ROUNDS_QUICK: usize = 3;
 /// Long enough that reading the clock is nothing, short enough that rounds alternate often.
 const TURN: Duration = Duration::from_millis(8);
 
@@ -38,14 +39,15 @@ const SAMPLES: &[(&str, &str)] = &[
 ];
 
 /// Measures and renders the table, in Markdown.
-pub(crate) fn measure() -> Result<String, String> {
+pub(crate) fn measure(quick: bool) -> Result<String, String> {
+    let rounds = if quick { ROUNDS_QUICK } else { ROUNDS };
     let mut table = format!(
-        "GB/s (10^9 bytes of input per second), blocks of 64 KiB, medians of {ROUNDS} rounds.\n\n\
+        "GB/s (10^9 bytes of input per second), blocks of 64 KiB, medians of {rounds} rounds.\n\n\
          | text | stentor | str::to_uppercase | ratio | make_ascii_uppercase | memcpy | of memcpy |\n\
          |---|---|---|---|---|---|---|\n"
     );
     for (name, block) in blocks() {
-        let [ours, std, ascii, copy] = rivals(&block)?;
+        let [ours, std, ascii, copy] = rivals(&block, rounds)?;
         let (ratio, share) = (ours / std, 100.0 * ours / copy);
         writeln!(
             table,
@@ -88,13 +90,13 @@ fn blocks() -> Vec<(&'static str, Vec<u8>)> {
 ///
 /// Bytes that are no text are made text for `str::to_uppercase` outside the time: with U+FFFD
 /// where they are invalid, and cut to a block's length.
-fn rivals(block: &[u8]) -> Result<[f64; 4], String> {
+fn rivals(block: &[u8], rounds: usize) -> Result<[f64; 4], String> {
     let text = String::from_utf8_lossy(block);
     let text = text.get(..text.floor_char_boundary(BLOCK_LEN)).unwrap_or_default();
     let (mut spill, mut copied) = (Vec::new(), vec![0; BLOCK_LEN]);
     let mut rates: [Vec<f64>; 4] = Default::default();
     check(block)?;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let [ours, std, ascii, copy] = &mut rates;
         ours.push(rate(block, |work| upper(work, &mut spill)));
         std.push(rate(block, |_| drop(black_box(black_box(text).to_uppercase()))));
