@@ -16,7 +16,7 @@ use crate::program::Server;
 
 const CLIENTS: usize = 1_000;
 const ROUNDS: usize = 6;
-const ROUNDS_QUICK: usize = 2;
+const ROUNDS_QUICK: usize = 1;
 const SPAN: Duration = Duration::from_secs(2);
 const SPAN_QUICK: Duration = Duration::from_millis(500);
 /// Growth of the service's resident memory with all of them, in bytes.
@@ -25,9 +25,17 @@ const P99_RATIO_MAX: f64 = 2.0;
 /// When nobody could write a byte for so long, all are stuck.
 const STUCK: Duration = Duration::from_millis(400);
 
-/// Round trips of the other client.
+/// What they write: plain text, and what costs a service most, as its capitals are three times as
+/// long (U+0390).
+const TEXTS: &[(&str, &str)] =
+    &[("ASCII", "the herald calls across the water\n"), ("U+0390", "ΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐ\n")];
+
+/// What one text came to.
 #[derive(Default)]
 struct Tally {
+    rss: u64,
+    peak: u64,
+    account: String,
     before: Latencies,
     filling: Latencies,
     during: Latencies,
@@ -35,27 +43,33 @@ struct Tally {
     written_max: u64,
 }
 
-/// Measures and renders the table, in Markdown.
+/// Measures and renders the tables, in Markdown.
 pub(crate) fn measure(quick: bool) -> Result<String, String> {
     client::descriptors()?;
     let (rounds, span) = if quick { (ROUNDS_QUICK, SPAN_QUICK) } else { (ROUNDS, SPAN) };
-    // They are to stay for the whole turn, not to be closed as stalled after 30 s.
-    let server = Server::start(&["-p", "0", "--write-stall", "10m"])?;
-    let address = server.address()?;
-    drop(client::many(address, 64)?);
-    let rss = server.memory("VmRSS")?;
-    let mut tally = Tally::default();
-    for _ in 0..rounds {
-        round(&server, address, span, &mut tally)?;
+    let mut tallies = Vec::new();
+    for &(name, text) in TEXTS {
+        // They are to stay for the whole turn, not to be closed as stalled after 30 s.
+        let server = Server::start(&["-p", "0", "--write-stall", "10m"])?;
+        let address = server.address()?;
+        drop(client::many(address, 64)?);
+        let mut tally = Tally { rss: server.memory("VmRSS")?, ..Tally::default() };
+        for _ in 0..rounds {
+            round(&server, address, text, span, &mut tally)?;
+        }
+        tally.peak = server.memory("VmHWM")?;
+        let said = server.end()?;
+        let account = said.lines().find(|line| line.starts_with("connections"));
+        tally.account = account.unwrap_or_default().to_owned();
+        tallies.push((name, tally));
     }
-    let peak = server.memory("VmHWM")?;
-    let said = server.end()?;
-    render(rounds, rss, peak, tally, &said)
+    render(rounds, &mut tallies)
 }
 
 fn round(
     server: &Server,
     address: SocketAddr,
+    text: &'static str,
     span: Duration,
     tally: &mut Tally,
 ) -> Result<(), String> {
@@ -71,7 +85,7 @@ fn round(
         writers.push(stream);
     }
     let filler = std::thread::spawn(move || {
-        let written = fill(&mut writers);
+        let written = fill(&mut writers, text);
         written.map(|written| (writers, written))
     });
     while !filler.is_finished() {
@@ -90,8 +104,8 @@ fn round(
 }
 
 /// Writes to all until none takes a byte any more; how many bytes they took.
-fn fill(writers: &mut [TcpStream]) -> Result<u64, String> {
-    let text = "the herald calls across the water\n".repeat(2_000);
+fn fill(writers: &mut [TcpStream], text: &str) -> Result<u64, String> {
+    let text = text.repeat(2_000);
     let (mut written, mut moved, from) = (0, Instant::now(), Instant::now());
     while moved.elapsed() < STUCK {
         for writer in &mut *writers {
@@ -113,50 +127,51 @@ fn fill(writers: &mut [TcpStream]) -> Result<u64, String> {
     Ok(written)
 }
 
-fn render(
-    rounds: usize,
-    rss: u64,
-    peak: u64,
-    mut tally: Tally,
-    summary: &str,
-) -> Result<String, String> {
-    let growth = tally.rss_max.max(peak).saturating_sub(rss);
-    let before = tally.before.percentiles_us([50, 99]);
-    let filling = tally.filling.percentiles_us([50, 99]);
-    let during = tally.during.percentiles_us([50, 99]);
-    let ratio = |of: [f64; 2]| [of[0] / before[0], of[1] / before[1]];
+fn render(rounds: usize, tallies: &mut [(&str, Tally)]) -> Result<String, String> {
     let mut table = format!(
-        "{CLIENTS} clients that write and never read; {rounds} rounds before, filling, during, on \
-         one service.\n\n\
-         | memory of `serve` | MiB |\n|---|---|\n\
-         | RSS before | {:.1} |\n| RSS with all stuck, highest | {:.1} |\n\
-         | peak (VmHWM) | {:.1} |\n| growth | {:.1} |\n| at most 64 MiB | {} |\n\
-         | written by all before they were stuck, kernel and service | {:.0} |\n\n\
-         | another client's ping-pong | round trips | p50, us | p99, us | p50 to before | p99 to \
-         before | p99 below 2 |\n|---|---|---|---|---|---|---|\n",
-        mib(rss),
-        mib(tally.rss_max),
-        mib(peak),
-        mib(growth),
-        yes(growth <= GROWTH_MAX),
-        mib(tally.written_max),
+        "{CLIENTS} clients that write and never read; {rounds} rounds of before, filling, stuck, on \
+         one service for each text. Memory of `serve` in MiB; written is what kernel and service \
+         took of all clients before they were stuck.\n\n\
+         | text | RSS before | RSS with all stuck | peak | growth | at most 64 MiB | written, MiB \
+         |\n|---|---|---|---|---|---|---|\n"
     );
-    let rows = [
-        ("before", before, tally.before.len(), false),
-        ("while they fill", filling, tally.filling.len(), false),
-        ("all stuck", during, tally.during.len(), true),
-    ];
-    for (name, [p50, p99], count, demanded) in rows {
-        let [r50, r99] = ratio([p50, p99]);
-        let verdict = if demanded { yes(r99 < P99_RATIO_MAX) } else { "-" };
+    let failed = |error: std::fmt::Error| error.to_string();
+    for (name, tally) in &*tallies {
+        let growth = tally.peak.max(tally.rss_max).saturating_sub(tally.rss);
+        let [rss, most, peak] = [tally.rss, tally.rss_max, tally.peak].map(mib);
+        let (grown, met) = (mib(growth), yes(growth <= GROWTH_MAX));
+        let written = mib(tally.written_max);
         writeln!(
             table,
-            "| {name} | {count} | {p50:.1} | {p99:.1} | {r50:.2} | {r99:.2} | {verdict} |"
+            "| {name} | {rss:.1} | {most:.1} | {peak:.1} | {grown:.1} | {met} | {written:.0} |"
         )
-        .map_err(|error| error.to_string())?;
+        .map_err(failed)?;
     }
-    if let Some(line) = summary.lines().find(|line| line.starts_with("connections")) {
-        writeln!(table, "\nIts own account: `{line}`").map_err(|error| error.to_string())?;
+    table.push_str(
+        "\n| text | another client's ping-pong | round trips | p50, us | p99, us | p50 to before | \
+         p99 to before | p99 below 2 |\n|---|---|---|---|---|---|---|---|\n",
+    );
+    for (name, tally) in &mut *tallies {
+        let before = tally.before.percentiles_us([50, 99]);
+        let rows = [
+            ("before", &mut tally.before, false),
+            ("while they fill", &mut tally.filling, false),
+            ("all stuck", &mut tally.during, true),
+        ];
+        for (when, latencies, demanded) in rows {
+            let [p50, p99] = latencies.percentiles_us([50, 99]);
+            let (r50, r99) = (p50 / before[0], p99 / before[1]);
+            let verdict = if demanded { yes(r99 < P99_RATIO_MAX) } else { "-" };
+            let count = latencies.len();
+            writeln!(
+                table,
+                "| {name} | {when} | {count} | {p50:.1} | {p99:.1} | {r50:.2} | {r99:.2} | {verdict} |"
+            )
+            .map_err(failed)?;
+        }
+    }
+    for (name, tally) in &*tallies {
+        writeln!(table, "\n`serve` on {name}: `{}`", tally.account).map_err(failed)?;
     }
     Ok(table)
 }
