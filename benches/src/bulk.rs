@@ -125,7 +125,7 @@ pub(crate) fn measure(quick: bool) -> Result<String, String> {
          VmHWM.\n\n\
          | text | rival | MB/s | to socat's default | peak of client, MiB | peak of server, MiB | \
          stuck | equal |\n|---|---|---|---|---|---|---|---|\n",
-        blocks * BLOCK_LEN as u64 >> 20,
+        (blocks * BLOCK_LEN as u64) >> 20,
     );
     for text in [Text::new("ASCII", ASCII), Text::new("Russian, mixed", MIXED)] {
         let text = Arc::new(text);

@@ -128,7 +128,9 @@ fn row(
             let none = answers.saturating_sub(served) == 0;
             format!("{}, none answered", yes(datagrams <= most && none))
         }
-        _ => yes(datagrams <= most).to_owned(),
+        Pair::TwoOfOurs | Pair::OursAndNaive | Pair::TwoNaive | Pair::TwoUnguarded => {
+            yes(datagrams <= most).to_owned()
+        }
     };
     let payload = if payload.is_empty() { "(empty)" } else { payload };
     let honest = yes(honest.iter().all(|answered| *answered));
