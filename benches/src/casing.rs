@@ -16,6 +16,7 @@ const BLOCK_LEN: usize = 64 * 1024;
 /// How many blocks each text has.
 const BLOCKS: usize = 16;
 const ROUNDS: usize = 15;
+const ROUNDS_QUICK: usize = 3;
 /// Long enough that reading the clock is nothing, short enough that rounds alternate often.
 const TURN: Duration = Duration::from_millis(8);
 
@@ -42,14 +43,15 @@ const SAMPLES: &[(&str, &str)] = &[
 ];
 
 /// Measures and renders the table, in Markdown.
-pub(crate) fn measure() -> Result<String, String> {
+pub(crate) fn measure(quick: bool) -> Result<String, String> {
+    let rounds = if quick { ROUNDS_QUICK } else { ROUNDS };
     let mut table = format!(
-        "GB/s (10^9 bytes of input per second), blocks of 64 KiB, medians of {ROUNDS} rounds.\n\n\
+        "GB/s (10^9 bytes of input per second), blocks of 64 KiB, medians of {rounds} rounds.\n\n\
          | text | stentor | str::to_uppercase | ratio | make_ascii_uppercase | memcpy | of memcpy |\n\
          |---|---|---|---|---|---|---|\n"
     );
     for (name, blocks) in texts() {
-        let [ours, std, ascii, copy] = rivals(&blocks)?;
+        let [ours, std, ascii, copy] = rivals(&blocks, rounds)?;
         let (ratio, share) = (ours / std, 100.0 * ours / copy);
         writeln!(
             table,
@@ -99,7 +101,7 @@ fn block(sample: &str, dice: &mut Dice) -> Vec<u8> {
 ///
 /// Bytes that are no text are made text for `str::to_uppercase` outside the time: with U+FFFD
 /// where they are invalid, and cut to a block's length.
-fn rivals(blocks: &[Vec<u8>]) -> Result<[f64; 4], String> {
+fn rivals(blocks: &[Vec<u8>], rounds: usize) -> Result<[f64; 4], String> {
     let texts: Vec<String> = blocks
         .iter()
         .map(|block| {
@@ -111,7 +113,7 @@ fn rivals(blocks: &[Vec<u8>]) -> Result<[f64; 4], String> {
     let (mut spill, mut copied) = (Vec::new(), vec![0; BLOCK_LEN]);
     let mut rates: [Vec<f64>; 4] = Default::default();
     blocks.iter().try_for_each(|block| check(block))?;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let [ours, std, ascii, copy] = &mut rates;
         ours.push(rate(blocks, |work, _| upper(work, &mut spill)));
         std.push(rate(blocks, |_, block| {

@@ -27,6 +27,11 @@ pub const READ_BULK: usize = HELD_MAX + CASING_PIECE - 3 * CASING_PIECE;
 pub const READ_SHORT: usize = 16 << 10;
 /// Bytes stalled in all connections together from which reads are short.
 pub const STALLED_MANY: u64 = 32 << 20;
+/// Bytes of one read while [`STALLED_MOST`] bytes wait.
+pub const READ_SCARCE: usize = 4 << 10;
+/// Bytes stalled in all connections together from which reads are scarce: so that a thousand
+/// clients who never read, whatever they write, pin less than 64 MiB.
+pub const STALLED_MOST: u64 = 48 << 20;
 /// The most bytes of ours that a client who never reads can pin.
 ///
 /// At worst one read is kept less the piece that was turned, and the answer of that piece, which
@@ -80,6 +85,7 @@ pub fn connections(descriptors: u64) -> usize {
 /// `stalled`: bytes that wait, in all connections, for clients that do not read.
 pub fn read_size(filled: bool, stalled: u64) -> usize {
     match filled {
+        _ if stalled >= STALLED_MOST => READ_SCARCE,
         _ if stalled >= STALLED_MANY => READ_SHORT,
         true => READ_BULK,
         false => READ,
@@ -99,7 +105,8 @@ mod tests {
         check(true, 0, 128);
         check(true, (32 << 20) - 1, 128);
         check(true, 32 << 20, 16);
-        check(false, u64::MAX, 16);
+        check(false, (48 << 20) - 1, 16);
+        check(false, u64::MAX, 4);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use socket2::Socket;
@@ -34,8 +35,8 @@ impl Default for Hot {
 pub(super) struct Turn<'a> {
     pub(super) hot: &'a mut Hot,
     pub(super) counters: &'a mut Counters,
-    /// Bytes of all connections of this thread that wait for slow readers.
-    pub(super) stalled: &'a mut u64,
+    /// Bytes of all connections of the service that wait for slow readers.
+    pub(super) stalled: &'a AtomicU64,
     pub(super) now: Moment,
     /// Whether to read until nothing is there, although a read brought less than it might.
     pub(super) read_on: bool,
@@ -212,7 +213,7 @@ impl Connection {
     /// The most bytes the next read may fetch: by contract, by size of buffer, by fault.
     fn read_max(&self, turn: &Turn<'_>) -> usize {
         let room = self.faulty.as_ref().map_or(usize::MAX, |faulty| faulty.read_max());
-        let size = read_size(self.filled, *turn.stalled);
+        let size = read_size(self.filled, turn.stalled.load(Ordering::Relaxed));
         self.session.read_max().unwrap_or(size).min(room)
     }
 
@@ -273,7 +274,7 @@ impl Connection {
     fn keep(&mut self, output: Vec<u8>, input: Vec<u8>, turn: &mut Turn<'_>) {
         if !output.is_empty() {
             let waiting = Waiting { output, sent: 0, input };
-            *turn.stalled += waiting.size();
+            turn.stalled.fetch_add(waiting.size(), Ordering::Relaxed);
             self.waiting = Some(Box::new(waiting));
         }
     }
@@ -312,7 +313,7 @@ impl Connection {
                 self.waiting = Some(waiting);
                 return written.map(|_| Flushed::Blocked);
             }
-            *turn.stalled -= waiting.size();
+            turn.stalled.fetch_sub(waiting.size(), Ordering::Relaxed);
             self.answer(&mut waiting.input, turn)?;
         }
         let Some(mut faulty) = self.faulty.take() else { return Ok(Flushed::All) };
@@ -433,7 +434,7 @@ mod tests {
     use stentor_core::service::Contract;
 
     /// A turn at `now`, and the bytes that wait after it.
-    fn turn(connection: &mut Connection, now: Moment, stalled: &mut u64) -> After {
+    fn turn(connection: &mut Connection, now: Moment, stalled: &AtomicU64) -> After {
         let (mut hot, mut counters) = (Hot::default(), Counters::default());
         let (hot, counters) = (&mut hot, &mut counters);
         connection.turn(&mut Turn { hot, counters, stalled, now, read_on: true })
@@ -450,15 +451,19 @@ mod tests {
     #[test]
     fn what_waited_for_a_client_that_has_gone_is_given_back() {
         let (mut connection, mut theirs) = connected();
-        let mut stalled = 0;
-        while stalled == 0 {
+        let stalled = AtomicU64::new(0);
+        while stalled.load(Ordering::Relaxed) == 0 {
             while theirs.write(&[b'x'; 65_536]).is_ok() {}
-            turn(&mut connection, Moment::START, &mut stalled);
+            turn(&mut connection, Moment::START, &stalled);
         }
         drop(theirs);
-        let after = turn(&mut connection, Moment::START, &mut stalled);
+        let after = turn(&mut connection, Moment::START, &stalled);
         assert_eq!(after, After::Closed(CloseReason::Reset));
-        assert_eq!(stalled, connection.stalled(), "closing takes it off the sum of all");
+        assert_eq!(
+            stalled.load(Ordering::Relaxed),
+            connection.stalled(),
+            "closing takes it off the sum of all"
+        );
     }
 
     #[test]
@@ -469,7 +474,7 @@ mod tests {
         for moved in [Moment::START + Duration::from_secs(5), turns, turns + Duration::from_secs(5)]
         {
             theirs.write_all(b"x").unwrap();
-            turn(&mut connection, moved, &mut 0);
+            turn(&mut connection, moved, &AtomicU64::new(0));
             let second = Duration::from_secs(1);
             assert_eq!(connection.expired(moved + (limits.idle - second), &limits), None);
             assert_eq!(connection.expired(moved + limits.idle, &limits), Some(CloseReason::Idle));

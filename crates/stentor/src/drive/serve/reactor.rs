@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mio::event::Event;
@@ -71,7 +72,6 @@ pub(super) struct Reactor {
     /// whoever has its key by then gets a turn for nothing.
     timers: BTreeSet<(Moment, usize)>,
     hot: Hot,
-    stalled: u64,
     counters: Counters,
     swept: Moment,
     drain_until: Option<Moment>,
@@ -106,7 +106,6 @@ impl Reactor {
             unfinished: BTreeSet::new(),
             timers: BTreeSet::new(),
             hot: Hot::default(),
-            stalled: 0,
             counters: Counters::default(),
             swept: Moment::START,
             drain_until: None,
@@ -267,7 +266,7 @@ impl Reactor {
         let mut turn = Turn {
             hot: &mut self.hot,
             counters: &mut self.counters,
-            stalled: &mut self.stalled,
+            stalled: &self.shared.stalled,
             now,
             read_on,
         };
@@ -285,7 +284,7 @@ impl Reactor {
 
     fn close(&mut self, key: usize, reason: CloseReason, now: Moment) {
         let Some(connection) = self.connections.try_remove(key) else { return };
-        self.stalled -= connection.stalled();
+        self.shared.stalled.fetch_sub(connection.stalled(), Ordering::Relaxed);
         self.counters.closed(reason);
         self.shared.release();
         tracing::debug!(reason = reason.name(), "connection closed");
@@ -308,13 +307,15 @@ impl Reactor {
         if self.drain_until.is_some() {
             limits.after_fin = limits.after_fin.min(LINGER_DRAINING);
         }
-        let mut over = Vec::new();
-        let mut quiet = Vec::new();
+        let quiet_after = self.quiet_after(now);
+        let (mut over, mut quiet, mut blocked) = (Vec::new(), Vec::new(), Vec::new());
         for (key, connection) in &mut self.connections {
             if let Some(reason) = connection.expired(now, &limits) {
                 over.push((key, reason));
-            } else if self.drain_until.is_some() && connection.is_quiet(now, QUIET) {
+            } else if quiet_after.is_some_and(|after| connection.is_quiet(now, after)) {
                 quiet.push(key);
+            } else if connection.stalled() > 0 {
+                blocked.push(key);
             }
         }
         for (key, reason) in over {
@@ -323,11 +324,25 @@ impl Reactor {
         for key in quiet {
             // Bytes may have come whose event is still in the kernel: they were in time.
             self.turn(key, true, now);
-            let drains = |connection: &mut Connection| connection.drain(now, QUIET);
+            let after = quiet_after.unwrap_or(QUIET);
+            let drains = |connection: &mut Connection| connection.drain(now, after);
             if self.connections.get_mut(key).is_some_and(drains) {
                 self.turn(key, true, now);
             }
         }
+        for key in blocked {
+            // An edge tells of room in the socket's buffer; when it was the kernel's memory that
+            // was short (tcp_mem, tcp(7)), nothing tells of its return.
+            self.turn(key, true, now);
+        }
+    }
+
+    /// While draining: the silence after which a connection has said all it had to say. Shortly
+    /// before the deadline none is needed, so that everyone gets a FIN and nobody a reset.
+    fn quiet_after(&self, now: Moment) -> Option<Duration> {
+        let left = self.drain_until?.since(now);
+        let last_call = LINGER_DRAINING.min(self.plan.limits.drain / 4);
+        Some(if left <= last_call { Duration::ZERO } else { QUIET })
     }
 
     /// Looks at the stage; true when there is nothing left to do.

@@ -40,6 +40,8 @@ pub(super) struct Shared {
     open: AtomicUsize,
     serial: AtomicU64,
     warned_ns: AtomicU64,
+    /// Bytes of all connections that wait for slow readers.
+    pub(super) stalled: AtomicU64,
     wakers: Vec<Waker>,
 }
 
@@ -50,6 +52,7 @@ impl Shared {
             open: AtomicUsize::new(0),
             serial: AtomicU64::new(0),
             warned_ns: AtomicU64::new(0),
+            stalled: AtomicU64::new(0),
             wakers,
         }
     }
