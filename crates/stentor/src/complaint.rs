@@ -12,28 +12,48 @@ use stentor_os::failure::{Failure, errno_name};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done, and good.
-    Good = 0,
+    Good,
     /// Done, but the verdict is bad: wrong or missing replies, a failed check.
-    Bad = 1,
+    Bad,
     /// The arguments were not understood.
-    Usage = 2,
+    Usage,
     /// The network or the environment refused: cannot resolve, connect, bind, open.
-    Environment = 3,
+    Environment,
     /// Not possible on this system or without a privilege.
-    Impossible = 4,
+    Impossible,
     /// `trace`: any other failure of its own, so that a traced program's codes stay its own.
-    Ours = 125,
+    Ours,
     /// `trace`: the program was found and could not be executed.
-    NotExecutable = 126,
+    NotExecutable,
     /// `trace`: the program was not found.
-    NotFound = 127,
+    NotFound,
     /// Ended by the person (128 + SIGINT).
-    Interrupted = 130,
+    Interrupted,
+    /// `trace`: what the traced program ended with.
+    Passed(u8),
+}
+
+impl Exit {
+    /// The number that the shell sees.
+    pub const fn code(self) -> u8 {
+        match self {
+            Exit::Good => 0,
+            Exit::Bad => 1,
+            Exit::Usage => 2,
+            Exit::Environment => 3,
+            Exit::Impossible => 4,
+            Exit::Ours => 125,
+            Exit::NotExecutable => 126,
+            Exit::NotFound => 127,
+            Exit::Interrupted => 130,
+            Exit::Passed(code) => code,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(exit as u8)
+        ExitCode::from(exit.code())
     }
 }
 

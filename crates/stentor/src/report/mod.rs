@@ -6,6 +6,7 @@ pub mod ladder;
 pub mod log;
 pub mod mermaid;
 pub mod page;
+pub mod pcapng;
 pub mod record;
 #[cfg(test)]
 mod samples;

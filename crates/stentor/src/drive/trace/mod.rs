@@ -101,10 +101,8 @@ pub fn run(plan: &Plan, keeper: &mut dyn Keeper) -> Result<Ran, Complaint> {
         enter(plan.wire)?;
     }
     let (packets, capture) = match plan.mode {
-        Mode::Lab => {
-            begin_capture("lo", plan).map(|(packets, capture)| (packets, Some(capture)))?
-        }
-        Mode::Host => begin_capture("any", plan).map(|(p, capture)| (p, Some(capture)))?,
+        Mode::Lab => begin_capture("lo", plan)?,
+        Mode::Host => begin_capture(&plan.interface, plan)?,
         Mode::Calls => (channel().1, None),
     };
     let interrupts = Interrupts::install()
@@ -114,7 +112,7 @@ pub fn run(plan: &Plan, keeper: &mut dyn Keeper) -> Result<Ran, Complaint> {
     keeper.begin(&record.header)?;
     let mut run = Run::new(plan, began, record, keeper, &interrupts)?;
     let told = run.start_first().and_then(|()| run.watch());
-    let lost = capture.map(Capture::stop);
+    let lost = capture.map(|capture| capture.stop());
     for packet in packets {
         run.keep(run.translator.packet(packet))?;
     }
@@ -377,7 +375,7 @@ impl<'a> Run<'a> {
         };
         let first = self.roots.get(&self.first).and_then(Option::as_ref).map_or(0, code);
         if self.interrupted {
-            return Exit::Interrupted as u8;
+            return Exit::Interrupted.code();
         }
         if self.stage == Stage::Running || self.stage == Stage::Closing {
             return first;
@@ -390,7 +388,6 @@ impl<'a> Run<'a> {
             .unwrap_or(0)
     }
 }
-
 
 fn name(words: &[OsString]) -> String {
     words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()

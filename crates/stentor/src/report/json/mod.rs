@@ -79,7 +79,7 @@ impl<C: Serialize, R: Serialize> Envelope<C, R> {
             host: Host::this(),
             started: utc(started),
             ok: exit == Exit::Good,
-            exit_code: exit as u8,
+            exit_code: exit.code(),
             error,
             config: None,
             result: None,

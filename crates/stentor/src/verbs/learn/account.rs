@@ -50,7 +50,7 @@ fn head(lesson: &super::Lesson, text: &Text) -> Lesson {
 
 fn lesson(played: &Played) -> Lesson {
     let mut lesson = head(played.lesson, &played.text);
-    lesson.exit_code = Some(played.exit as u8);
+    lesson.exit_code = Some(played.exit.code());
     lesson.error = played.complaint.as_ref().map(ToString::to_string);
     for (place, step) in played.record.steps.iter().enumerate() {
         let number = place + 1;

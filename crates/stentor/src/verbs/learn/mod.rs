@@ -275,7 +275,8 @@ fn table(played: &[Played], colour: bool) -> String {
             | Exit::Environment
             | Exit::Ours
             | Exit::NotExecutable
-            | Exit::NotFound => "FAILS",
+            | Exit::NotFound
+            | Exit::Passed(_) => "FAILS",
         };
         let (number, name) = (run.lesson.number, run.lesson.name);
         let claims = run.record.claims.len();

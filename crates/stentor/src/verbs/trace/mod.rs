@@ -20,13 +20,16 @@ use output::Outputs;
 
 /// The arguments of `trace`.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
     stentor trace -- python3 server.py --with 'python3 client.py'\n\n\
     Without --with before it, --with after COMMAND is ours, too. The programs' output passes \
     through; standard input goes to the first client.\n\n\
     Exit codes: the first program's own (of one that was ended after its clients, theirs); 2 \
     usage; 125 any other failure of trace itself; 126 and 127 as in timeout(1): a program that \
-    cannot be executed, or was not found; 130 interrupted.")]
+    cannot be executed, or was not found; 130 interrupted."
+)]
 pub struct Args {
     #[command(subcommand)]
     show: Option<Show>,

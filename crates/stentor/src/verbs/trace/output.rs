@@ -42,6 +42,8 @@ pub(super) struct Outputs {
     writers: Vec<record::Writer<File>>,
 }
 
+/// Columns of a ladder in a file.
+const FILE_WIDTH: usize = 120;
 /// Characters of a payload in a Mermaid diagram.
 const MERMAID_TEXT: usize = 40;
 
@@ -53,12 +55,13 @@ impl Outputs {
             let extension = path.extension().and_then(|extension| extension.to_str());
             let form = FORMS.iter().find(|(known, _)| Some(*known) == extension);
             let Some((_, form)) = form else {
-                let known: Vec<String> = FORMS.iter().map(|(known, _)| format!(".{known}")).collect();
+                let known: Vec<String> =
+                    FORMS.iter().map(|(known, _)| format!(".{known}")).collect();
                 let what = format!("-o {}: its name does not say its form", path.display());
                 return Err(Complaint::usage(what, format!("One of {}.", known.join(", "))));
             };
-            let file = File::create(path)
-                .map_err(|error| Failure::new("open", path.display(), error))?;
+            let file =
+                File::create(path).map_err(|error| Failure::new("open", path.display(), error))?;
             files.push((path.clone(), *form, file));
         }
         Ok(Outputs { files, writers: Vec::new() })
@@ -84,11 +87,10 @@ impl Outputs {
                 Form::Svg => svg::drawing(drawn, svg::ROWS_MAX),
                 Form::Page => page::html(drawn, page::ROWS_MAX),
                 Form::Mermaid => mermaid::diagram(drawn, MERMAID_TEXT),
-                Form::Text => ladder::terminal(drawn, ladder::FILE_WIDTH, false),
-                Form::Lua => pcapng::LUA.to_owned(),
+                Form::Text => ladder::trace::terminal(drawn, FILE_WIDTH, false),
+                Form::Lua => pcapng::dissector().to_owned(),
                 Form::Pcapng => {
-                    let mut bytes = std::io::BufWriter::new(file);
-                    let written = pcapng::write(record, &explained, &mut bytes).and_then(|()| bytes.flush());
+                    let written = pcapng::write(record, &explained.edges, file);
                     written.map_err(|error| Failure::new("write", path.display(), error))?;
                     continue;
                 }
@@ -99,7 +101,7 @@ impl Outputs {
             written.map_err(|error| Failure::new("write", path.display(), error))?;
         }
         let width = console::width().unwrap_or(100);
-        Ok(ladder::terminal(&ladder, width, console::colour()))
+        Ok(ladder::trace::terminal(&ladder, width, console::colour()))
     }
 }
 

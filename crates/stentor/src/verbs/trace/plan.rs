@@ -44,7 +44,8 @@ pub(super) fn read(
         false => (command.to_vec(), args.with.clone()),
     };
     if first.is_empty() {
-        let next = "Give it after --: stentor trace -- python3 server.py --with 'python3 client.py'.";
+        let next =
+            "Give it after --: stentor trace -- python3 server.py --with 'python3 client.py'.";
         return Err(Complaint::usage("no program to trace", next));
     }
     let with = with.drain(..).map(|line| words(&line)).collect::<Result<Vec<_>, _>>()?;
@@ -153,7 +154,8 @@ mod tests {
     #[test]
     fn clients_may_stand_behind_the_server() {
         let check = |line: &str, expected: &str| {
-            let command: Vec<OsString> = shlex::split(line).unwrap().into_iter().map(Into::into).collect();
+            let command: Vec<OsString> =
+                shlex::split(line).unwrap().into_iter().map(Into::into).collect();
             let read = match divide(&command) {
                 Ok((first, with)) => format!("{first:?} {with:?}"),
                 Err(complaint) => complaint.what,
