@@ -21,3 +21,5 @@ mod program;
 mod send;
 mod serve;
 mod tidy;
+#[cfg(target_os = "linux")]
+mod trace;

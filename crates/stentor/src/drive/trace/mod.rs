@@ -279,20 +279,20 @@ impl<'a> Run<'a> {
     fn watch(&mut self) -> Result<(), Complaint> {
         let failed = |error| Failure::new("waitpid", "the traced programs", error);
         while let Some(event) = self.tracer.next().map_err(failed)? {
-            match &event {
-                Event::Rung => {
-                    self.rung()?;
-                    continue;
-                }
-                Event::Call(call) if !self.with_started && possible::now_serves(call) => {
-                    self.start_with()?;
-                }
-                Event::Ended { pid, how, .. } => {
-                    if let Some(ending) = self.roots.get_mut(pid) {
-                        *ending = Some(*how);
-                    }
-                }
-                _ => {}
+            if event == Event::Rung {
+                self.rung()?;
+                continue;
+            }
+            if let Event::Call(call) = &event
+                && !self.with_started
+                && possible::now_serves(call)
+            {
+                self.start_with()?;
+            }
+            if let Event::Ended { pid, how, .. } = &event
+                && let Some(ending) = self.roots.get_mut(pid)
+            {
+                *ending = Some(*how);
             }
             for entry in self.translator.entries(event) {
                 self.keep(entry)?;

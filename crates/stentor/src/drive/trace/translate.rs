@@ -267,10 +267,11 @@ fn arguments(call: &tracee::Call, name: CallName) -> Told {
         }
         Seen::Duplicate { to } => {
             told.number = to.map(i64::from);
-            match name {
-                CallName::Fcntl => told.command = register(call, 1),
-                CallName::Dup3 => told.flags = register(call, 2).unwrap_or(0),
-                _ => {}
+            if name == CallName::Fcntl {
+                told.command = register(call, 1);
+            }
+            if name == CallName::Dup3 {
+                told.flags = register(call, 2).unwrap_or(0);
             }
         }
         Seen::Control { command, value } => {

@@ -1,0 +1,244 @@
+//! `stentor trace` on real programs: what it shows, what it passes on, what it refuses.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::program::{Said, run, stentor};
+
+/// A folder that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let name = format!("stentor-trace-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Whatever is left is only in the temporary folder.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const EXE: &str = env!("CARGO_BIN_EXE_stentor");
+
+/// Whether this system lets us have a private network and trace in it.
+fn lab() -> bool {
+    let said = run(&["trace", "-q", "--mode", "lab", "--", "true"], b"");
+    if said.code != Some(0) {
+        eprintln!("SKIPPED: no lab here: {}", said.err);
+    }
+    said.code == Some(0)
+}
+
+/// Traces a service and one sentence to it.
+fn exchange(more: &[&str], transport: &str) -> Said {
+    let client = format!("{EXE} send {transport}://127.0.0.1:12000 hello");
+    let only = format!("--{transport}");
+    let service = ["--", EXE, "serve", "-q", "-1", &only, "-b", "127.0.0.1", "-p", "12000"];
+    let with = ["--with", &client];
+    run(&[&["trace", "--only", "12000"], more, &service[..], &with[..]].concat(), b"")
+}
+
+/// The lines of a ladder that say these words, in this order.
+fn in_order(ladder: &str, words: &[&str]) {
+    let mut rest = ladder;
+    for word in words {
+        let at = rest.find(word).unwrap_or_else(|| panic!("no {word:?} in order in\n{ladder}"));
+        rest = &rest[at + word.len()..];
+    }
+}
+
+#[test]
+fn the_lectures_tcp_exchange_call_by_call() {
+    if !lab() {
+        return;
+    }
+    let said = exchange(&[], "tcp");
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let ladder = said.out();
+    in_order(&ladder, &["HELLO", "listen(", "SYN seq 0", "SYN,ACK seq 0", "kernel", "FIN,ACK"]);
+    // Each of these arrows was made by the call that stands at its foot.
+    for (call, arrow) in [("connect #", "SYN seq 0"), ("sendto #", "PSH,ACK 1+5")] {
+        let line = ladder.lines().find(|line| line.contains(arrow)).unwrap();
+        assert!(line.contains(call), "{line}");
+    }
+}
+
+#[test]
+fn the_lectures_udp_exchange() {
+    if !lab() {
+        return;
+    }
+    let said = exchange(&[], "udp");
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    in_order(&said.out(), &["HELLO", "UDP 127.0.0.1:", "bind(", "UDP", "UDP"]);
+}
+
+#[test]
+fn a_stored_record_draws_the_same_ladder() {
+    if !lab() {
+        return;
+    }
+    let folder = Folder::new("stored");
+    let files: Vec<String> = ["r.jsonl", "l.txt", "p.svg", "p.html", "d.mmd", "w.pcapng", "w.lua"]
+        .map(|name| folder.file(name))
+        .into();
+    let outputs: Vec<&str> = files.iter().flat_map(|file| ["-o", file]).collect();
+    let live = exchange(&outputs, "tcp");
+    assert_eq!(live.code, Some(0), "{}", live.err);
+    let begins = |file: &str, with: &[u8]| {
+        let bytes = std::fs::read(file).unwrap();
+        assert!(bytes.starts_with(with), "{file}: {:?}", &bytes[..bytes.len().min(40)]);
+    };
+    begins(&files[0], b"{\"schema\":\"stentor.trace/1\"");
+    begins(&files[2], b"<svg");
+    begins(&files[3], b"<!");
+    begins(&files[4], b"sequenceDiagram");
+    begins(&files[5], &[0x0a, 0x0d, 0x0d, 0x0a]);
+    let stored = run(&["trace", "show", &files[0], "--only", "12000"], b"");
+    assert_eq!(stored.code, Some(0), "{}", stored.err);
+    let drawn = live.out();
+    let ladder = &drawn[drawn.find("lab: ").unwrap()..];
+    assert_eq!(stored.out(), ladder);
+}
+
+#[test]
+fn a_refused_connection_is_explained() {
+    if !lab() {
+        return;
+    }
+    let said = run(&["trace", "--", EXE, "send", "127.0.0.1:9", "hello"], b"");
+    assert_eq!(said.code, Some(3), "the program's own code is passed on");
+    in_order(&said.out(), &["connect(", "SYN seq 0", "RST", "ECONNREFUSED"]);
+}
+
+#[test]
+fn calls_alone_need_no_network_of_their_own() {
+    let said = run(&["trace", "--mode", "calls", "--", EXE, "send", "127.0.0.1:1", "x"], b"");
+    if said.code == Some(125) {
+        return eprintln!("SKIPPED: no tracing here: {}", said.err);
+    }
+    assert_eq!(said.code, Some(3), "{}", said.err);
+    in_order(&said.out(), &["connect(", "ECONNREFUSED"]);
+    assert!(!said.out().contains("SYN seq"), "no packet is drawn that nobody saw");
+}
+
+#[test]
+fn exit_codes_are_passed_on_as_timeout_does() {
+    if !lab() {
+        return;
+    }
+    let folder = Folder::new("codes");
+    let text = folder.file("text");
+    std::fs::write(&text, "not a program").unwrap();
+    let check = |command: &[&str], code: i32, err: &str| {
+        let said = run(&[&["trace", "-q", "--"], command].concat(), b"");
+        assert_eq!(said.code, Some(code), "{command:?}: {}", said.err);
+        assert!(said.err.contains(err), "{command:?}: {}", said.err);
+    };
+    check(&["true"], 0, "");
+    check(&["sh", "-c", "exit 7"], 7, "");
+    check(&["sh", "-c", "kill -9 $$"], 137, "");
+    check(&["no-such-program-anywhere"], 127, "no such file or directory (ENOENT). There is no");
+    check(&[&text], 126, "permission denied (EACCES). It is not executable");
+}
+
+#[test]
+fn words_that_make_no_sense_are_usage() {
+    let check = |arguments: &[&str], err: &str| {
+        let said = run(arguments, b"");
+        assert_eq!(said.code, Some(2), "{arguments:?}: {}", said.err);
+        assert!(said.err.contains(err), "{arguments:?}: {}", said.err);
+    };
+    check(&["trace"], "no program to trace. Give it after --");
+    check(&["trace", "--", "true", "--with"], "after --with 'COMMAND'");
+    check(&["trace", "--with", "'open", "--", "true"], "is not a command. Its quotes must be");
+    check(&["trace", "-o", "x.docx", "--", "true"], "its name does not say its form. One of");
+    check(&["trace", "--only", "here", "--", "true"], "is not ADDRESS:PORT");
+}
+
+#[test]
+fn files_that_cannot_be_written_or_read_are_named() {
+    let folder = Folder::new("files");
+    let gone = folder.file("no/such/folder.svg");
+    let said = run(&["trace", "-o", &gone, "--", "true"], b"");
+    assert_eq!(said.code, Some(125), "{}", said.err);
+    assert!(said.err.contains("ENOENT"), "{}", said.err);
+
+    let foreign = folder.file("foreign.jsonl");
+    std::fs::write(&foreign, "PNG or whatever\n").unwrap();
+    let said = run(&["trace", "show", &foreign], b"");
+    assert_ne!(said.code, Some(0));
+    assert!(said.err.contains("foreign.jsonl"), "{}", said.err);
+
+    if lab() {
+        let full = folder.file("full.jsonl");
+        std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+        let said = run(&["trace", "-q", "-o", &full, "--", "true"], b"");
+        assert_eq!(said.code, Some(125), "{}", said.err);
+        assert!(said.err.contains("ENOSPC"), "{}", said.err);
+    }
+}
+
+#[test]
+fn an_interrupt_ends_the_programs_first_and_prints_what_there_is() {
+    if !lab() {
+        return;
+    }
+    let mut child = stentor()
+        .args(["trace", "--", EXE, "serve", "-t", "-p", "12000", "-b", "127.0.0.1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = child.stdout.take().unwrap();
+    // The traced server says when it is ready; its words pass through.
+    let mut seen = Vec::new();
+    let mut byte = [0];
+    while !seen.ends_with(b"\n") {
+        assert_eq!(out.read(&mut byte).unwrap(), 1, "ended without a ready line");
+        seen.push(byte[0]);
+    }
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+    in_order(&rest, &["bind(", "listen("]);
+}
+
+#[test]
+fn a_system_that_refuses_is_named_with_the_remedy() {
+    // unshare(2) on x86-64; elsewhere the number is another, and the test has nothing to deny.
+    const UNSHARE: i64 = 272;
+    const EPERM: i32 = 1;
+    if !cfg!(target_arch = "x86_64") {
+        return eprintln!("SKIPPED: numbers of calls are those of x86-64");
+    }
+    let denied = |arguments: &[&str]| {
+        let mut command = stentor();
+        command.args(arguments);
+        stentor_os::privilege::deny(&mut command, &[(UNSHARE, EPERM)]).unwrap();
+        command.output().unwrap()
+    };
+    let output = denied(&["trace", "--mode", "lab", "--", "true"]);
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(125), "{err}");
+    assert!(err.contains("unshare(CLONE_NEW"), "{err}");
+    assert!(err.contains("--mode calls"), "{err}");
+    // Without a mode asked for, what is possible is done, and said.
+    let output = denied(&["trace", "--", EXE, "send", "127.0.0.1:1", "x"]);
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(err.contains("calls without packets: no private network"), "{err}");
+    assert_eq!(output.status.code(), Some(3), "{err}");
+}
