@@ -140,3 +140,6 @@ fn grade(proved: bool) -> Grade {
 fn private(record: &Record) -> bool {
     record.header.mode == Mode::Lab
 }
+
+#[cfg(test)]
+mod tests;
