@@ -3,12 +3,15 @@
 use std::process::ExitCode;
 
 mod casing;
+mod trace;
 
 /// One measurement: its name, what it shows, and how it runs.
 type Measurement = (&'static str, &'static str, fn() -> Result<String, String>);
 
-const MEASUREMENTS: &[Measurement] =
-    &[("casing", "upper-casing alone, against the standard library and memcpy", casing::measure)];
+const MEASUREMENTS: &[Measurement] = &[
+    ("casing", "upper-casing alone, against the standard library and memcpy", casing::measure),
+    ("trace", "a million packets from the record to the ladder", trace::measure),
+];
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where results are printed")]
 fn main() -> ExitCode {
