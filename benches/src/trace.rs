@@ -1,8 +1,8 @@
 //! A trace of a million packets: from the record to the ladder, in time and memory.
 //!
-//! The record is made up: fifty connections that ask with 4,344 bytes (three segments) and are
-//! answered with 100, and ten UDP clients that are echoed. Payloads are kept to 64 bytes, as traces
-//! do unless asked otherwise.
+//! The record is made up: fifty connections that ask with 14,480 bytes (ten segments, an ACK for
+//! every second) and are answered with 100, and ten UDP clients that are echoed. Payloads are kept to
+//! 64 bytes, as traces do unless asked otherwise.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -82,7 +82,7 @@ fn record() -> Record {
         script.start(pid, "udp");
         script.socket(pid, 2, 3, 5000 + u64::from(number));
     }
-    let (question, answer) = ([b'a'; 4344], [b'A'; 100]);
+    let (question, answer) = ([b'a'; 14_480], [b'A'; 100]);
     let mut turn = 0_u16;
     while script.record.packets.len() < PACKETS {
         for (number, talker) in &mut talkers {
@@ -124,10 +124,12 @@ fn exchange(script: &mut Script, number: u16, talker: &mut Talker, question: &[u
     let (pid, fd) = (100 + u32::from(number), 10 + i32::from(number));
     let send = script.begin(pid, CallName::Sendto, 3);
     script.sent(send, question);
-    for segment in question.chunks(1448) {
-        talker.data(script, Lane::Client, segment);
+    for two in question.chunks(2 * 1448) {
+        for segment in two.chunks(1448) {
+            talker.data(script, Lane::Client, segment);
+        }
+        talker.ack(script, Lane::Server);
     }
-    talker.ack(script, Lane::Server);
     script.receive(SERVER, fd, question, 65536);
     script.send(SERVER, fd, answer);
     talker.data(script, Lane::Server, answer);
