@@ -19,6 +19,7 @@ mod idle;
 mod naive;
 mod program;
 mod stalled;
+mod trace;
 mod watch;
 
 /// One measurement: its name, what it shows, and how it runs; `true` is the quick form.
@@ -33,6 +34,7 @@ const MEASUREMENTS: &[Measurement] = &[
     ("exhausted", "more clients than places or descriptors", exhausted::measure),
     ("drain", "SIGTERM under load", drain::measure),
     ("loop", "a forged datagram between two services", forged::measure),
+    ("trace", "a million packets from the record to the ladder", trace::measure),
 ];
 
 /// The longest that any measurement may take.

@@ -92,27 +92,27 @@ struct Builder<'a> {
 impl Builder<'_> {
     /// One conversation; its rows name calls and packets by their places in the record.
     fn group(&self, place: usize, draft: &Draft) -> Group {
-        let mut rows = Vec::with_capacity(draft.calls.len() * 2 + draft.packets.len());
+        let mut rows: Vec<Row> = Vec::with_capacity(draft.calls.len() * 2 + draft.packets.len());
         if !self.filter.without_calls {
             for (number, lane) in &draft.calls {
                 let Some(call) = self.record.calls.get(number.index()) else { continue };
-                rows.push((0, Row { at: call.entered, mark: Mark::CallBegins(*lane, number.0) }));
+                rows.push(Row { at: call.entered, mark: Mark::CallBegins(*lane, number.0) });
                 if let Some(left) = call.left {
-                    rows.push((3, Row { at: left, mark: Mark::CallEnds(*lane, number.0) }));
+                    rows.push(Row { at: left, mark: Mark::CallEnds(*lane, number.0) });
                 }
             }
         }
         if !self.filter.without_packets {
             for (number, _) in &draft.packets {
                 let Some(packet) = self.record.packets.get(number.index()) else { continue };
-                rows.push((1, Row { at: packet.at, mark: Mark::Packet(number.0) }));
+                rows.push(Row { at: packet.at, mark: Mark::Packet(number.0) });
             }
         }
         for (at, lane, state) in self.looks.marks(self.record, place, draft) {
-            rows.push((4, Row { at, mark: Mark::State(lane, state) }));
+            rows.push(Row { at, mark: Mark::State(lane, state) });
         }
-        rows.sort_by_key(|(order, row)| (row.at, *order));
-        let rows = join(rows.into_iter().map(|(_, row)| row));
+        rows.sort_by_key(|row| (row.at, rank(&row.mark)));
+        join(&mut rows);
         Group {
             protocol: draft.protocol.unwrap_or(Protocol::Other),
             client: self.side(draft, Lane::Client),
@@ -141,19 +141,6 @@ impl Builder<'_> {
     fn tables(&self, ladder: &mut Ladder, groups: &mut [(Group, Draft)]) {
         let mut calls = vec![ABSENT; self.record.calls.len()];
         let mut packets = vec![ABSENT; self.record.packets.len()];
-        let mut from = vec![Lane::Client; self.record.packets.len()];
-        let mut of_packet = vec![ABSENT; self.record.packets.len()];
-        for (place, (_, draft)) in groups.iter().enumerate() {
-            for (number, lane) in &draft.packets {
-                if let (Some(from), Some(of_packet), Ok(place)) = (
-                    from.get_mut(number.index()),
-                    of_packet.get_mut(number.index()),
-                    u32::try_from(place),
-                ) {
-                    (*from, *of_packet) = (*lane, place);
-                }
-            }
-        }
         let mark = |list: &mut Vec<u32>, number: u32| {
             if let Some(slot) = list.get_mut(number as usize) {
                 *slot = 0;
@@ -168,9 +155,9 @@ impl Builder<'_> {
                 Mark::State(..) => {}
             }
         }
-        ladder.calls = number(&mut calls).filter_map(|call| self.call(CallNo(call))).collect();
-        let relatives = self.relatives(groups);
-        self.arrows(ladder, &mut packets, &calls, &from, &relatives);
+        ladder.calls.reserve_exact(calls.iter().filter(|it| **it != ABSENT).count());
+        ladder.calls.extend(number(&mut calls).filter_map(|call| self.call(CallNo(call))));
+        self.arrows(ladder, &mut packets, &calls, &self.origins(groups));
         for row in groups.iter_mut().flat_map(|(group, _)| &mut group.rows) {
             match &mut row.mark {
                 Mark::Call(_, it) | Mark::CallBegins(_, it) | Mark::CallEnds(_, it) => {
@@ -190,31 +177,37 @@ impl Builder<'_> {
         }
     }
 
-    /// TCP's numbers of the packets, by packet.
-    fn relatives(&self, groups: &[(Group, Draft)]) -> Vec<Option<Relative>> {
-        let mut relatives = vec![None; self.record.packets.len()];
+    /// For each packet its conversation, and its place among that one's packets.
+    fn origins<'g>(&self, groups: &'g [(Group, Draft)]) -> Vec<Option<Origin<'g>>> {
+        let mut origins = vec![None; self.record.packets.len()];
         for (_, draft) in groups {
-            let connection =
-                draft.connection.and_then(|place| self.explained.flows.connections.get(place));
-            for segment in connection.into_iter().flat_map(|connection| &connection.segments) {
-                let slot = relatives.get_mut(segment.packet.index());
-                if let (Some(slot), Some(placed)) = (slot, segment.placed) {
-                    *slot = Some(Relative {
-                        sequence: placed.sequence,
-                        acknowledgment: placed.acknowledgment,
-                        window: placed.window,
-                        kind: placed.kind,
-                    });
+            for (place, (packet, _)) in draft.packets.iter().enumerate() {
+                if let (Some(slot), Ok(place)) =
+                    (origins.get_mut(packet.index()), u32::try_from(place))
+                {
+                    *slot = Some(Origin { draft, place });
                 }
             }
         }
-        relatives
+        origins
     }
 
-    fn call(&self, number: CallNo) -> Option<Box<CallMark>> {
+    /// TCP's numbers of a packet: segments stand beside the packets of their conversation.
+    fn relative(&self, origin: &Origin<'_>) -> Option<Relative> {
+        let connection = self.explained.flows.connections.get(origin.draft.connection?)?;
+        let placed = connection.segments.get(origin.place as usize)?.placed?;
+        Some(Relative {
+            sequence: placed.sequence,
+            acknowledgment: placed.acknowledgment,
+            window: placed.window,
+            kind: placed.kind,
+        })
+    }
+
+    fn call(&self, number: CallNo) -> Option<CallMark> {
         let call = self.record.calls.get(number.index())?;
         let shown = if self.filter.without_payload { &[] } else { call.payload.as_ref() };
-        Some(Box::new(CallMark {
+        Some(CallMark {
             number,
             pid: call.pid,
             tid: call.tid,
@@ -228,7 +221,7 @@ impl Builder<'_> {
             stream: self.explained.stream.get(number.index()).cloned().flatten(),
             links: Vec::new(),
             remarks: Vec::new(),
-        }))
+        })
     }
 
     fn arrows(
@@ -236,16 +229,18 @@ impl Builder<'_> {
         ladder: &mut Ladder,
         packets: &mut [u32],
         calls: &[u32],
-        from: &[Lane],
-        relatives: &[Option<Relative>],
+        origins: &[Option<Origin<'_>>],
     ) {
         let mut edges = self.explained.edges.iter().peekable();
         ladder.packets.reserve_exact(packets.iter().filter(|it| **it != ABSENT).count());
         for number in number(packets).collect::<Vec<_>>() {
             let index = number as usize;
             let packet = self.record.packets.get(index);
-            let headers = self.explained.headers.get(index).cloned().flatten();
-            let (Some(packet), Some(headers)) = (packet, headers) else { continue };
+            let headers = super::matcher::headers(self.record, PacketNo(number));
+            let origin = origins.get(index).and_then(Option::as_ref);
+            let (Some(packet), Some(headers), Some(origin)) = (packet, headers, origin) else {
+                continue;
+            };
             let place = u32::try_from(ladder.packets.len()).unwrap_or(ABSENT);
             let began = u32::try_from(ladder.links.len()).unwrap_or(ABSENT);
             while edges.next_if(|edge| edge.packet.0 < number).is_some() {}
@@ -266,23 +261,35 @@ impl Builder<'_> {
                     bytes: edge.bytes.clone(),
                 });
             }
-            let carried =
-                super::matcher::payload(self.record, &self.explained.headers, PacketNo(number));
+            let carried = self.explained.flows.payload(self.record, PacketNo(number));
             let shown = carried.filter(|_| !self.filter.without_payload).unwrap_or_default();
             ladder.packets.push(Arrow {
                 number: PacketNo(number),
                 at: packet.at,
-                from: from.get(index).copied().unwrap_or(Lane::Client),
+                from: lane(origin),
                 direction: packet.direction,
                 headers,
                 excerpt: excerpt(shown),
-                tcp: relatives.get(index).copied().flatten(),
+                tcp: self.relative(origin),
                 captured: u32::try_from(packet.bytes.len()).unwrap_or(u32::MAX),
                 length: packet.length,
                 links: began..u32::try_from(ladder.links.len()).unwrap_or(ABSENT),
             });
         }
     }
+}
+
+/// Where a packet belongs.
+#[derive(Clone, Copy)]
+struct Origin<'g> {
+    draft: &'g Draft,
+    /// Place in the conversation's packets.
+    place: u32,
+}
+
+/// The end that a packet left.
+fn lane(origin: &Origin<'_>) -> Lane {
+    origin.draft.packets.get(origin.place as usize).map_or(Lane::Client, |(_, lane)| *lane)
 }
 
 /// Numbers what is not absent from 0 on; gives what is numbered.
@@ -298,19 +305,28 @@ fn number(list: &mut [u32]) -> impl Iterator<Item = u32> {
     })
 }
 
+/// What comes first of one moment.
+fn rank(mark: &Mark) -> u8 {
+    match mark {
+        Mark::Call(..) | Mark::CallBegins(..) => 0,
+        Mark::Packet(_) => 1,
+        Mark::CallEnds(..) => 2,
+        Mark::State(..) => 3,
+    }
+}
+
 /// A call's begin and end with nothing between them become one row.
-fn join(rows: impl Iterator<Item = Row>) -> Vec<Row> {
-    let mut joined: Vec<Row> = Vec::new();
-    for row in rows {
-        if let (Some(last), Mark::CallEnds(lane, call)) = (joined.last_mut(), row.mark)
-            && last.mark == Mark::CallBegins(lane, call)
+fn join(rows: &mut Vec<Row>) {
+    rows.dedup_by(|row, last| match (row.mark, last.mark) {
+        (Mark::CallEnds(lane, call), Mark::CallBegins(other, begun))
+            if (lane, call) == (other, begun) =>
         {
             last.mark = Mark::Call(lane, call);
-        } else {
-            joined.push(row);
+            true
         }
-    }
-    joined
+        _ => false,
+    });
+    rows.shrink_to_fit();
 }
 
 /// Looks at sockets, by the conversation they belong to.

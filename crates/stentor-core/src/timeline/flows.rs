@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use super::cause::PacketNo;
+use super::dissect::dissect;
 use super::header::{Flags, Headers, Tcp, Transport};
 use super::record::Record;
 use super::sockets::plain;
@@ -53,6 +55,9 @@ pub struct Flows {
     pub talks: Vec<Talk>,
     /// Packets of neither: ARP, IPv6 router solicitations, garbage.
     pub others: Vec<PacketNo>,
+    /// Where the captured payload lies in each packet's bytes. The headers are not kept: reading
+    /// them again is cheaper than a million of them in memory.
+    payloads: Vec<Range<u32>>,
 }
 
 /// Two addresses, the smaller first: a name for both directions.
@@ -63,17 +68,27 @@ fn pair(one: SocketAddr, two: SocketAddr) -> Pair {
 }
 
 impl Flows {
-    /// Sorts the packets of a record; `headers` stand beside its packets.
-    pub fn sort(record: &Record, headers: &[Option<Headers>]) -> Flows {
+    /// Reads and sorts the packets of a record.
+    pub fn sort(record: &Record) -> Flows {
         let mut sorter = Sorter::default();
-        for (number, (packet, headers)) in record.packets.iter().zip(headers).enumerate() {
+        for (number, packet) in record.packets.iter().enumerate() {
+            let headers = dissect(packet.link, &packet.bytes);
+            let payload = headers.as_ref().map_or(0..0, |headers| headers.payload.clone());
+            sorter.flows.payloads.push(payload);
             let number = PacketNo(u32::try_from(number).unwrap_or(u32::MAX));
-            match headers {
+            match &headers {
                 Some(headers) => sorter.take(number, packet.at, headers),
                 None => sorter.flows.others.push(number),
             }
         }
         sorter.flows
+    }
+
+    /// The captured part of a packet's payload.
+    pub fn payload<'r>(&self, record: &'r Record, packet: PacketNo) -> Option<&'r [u8]> {
+        let range = self.payloads.get(packet.index())?;
+        let (start, end) = (usize::try_from(range.start), usize::try_from(range.end));
+        record.packets.get(packet.index())?.bytes.get(start.ok()?..end.ok()?)
     }
 }
 

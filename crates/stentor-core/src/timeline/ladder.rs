@@ -23,7 +23,7 @@ pub struct Ladder {
     /// The programs, in the order they appeared.
     pub programs: Vec<Program>,
     /// Every call that a group shows.
-    pub calls: Vec<Box<CallMark>>,
+    pub calls: Vec<CallMark>,
     /// Every packet that a group shows.
     pub packets: Vec<Arrow>,
     /// Ties between them, by packet.

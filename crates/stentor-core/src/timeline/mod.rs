@@ -158,7 +158,9 @@ impl Conversation {
 pub fn excerpt(bytes: &[u8]) -> String {
     const SHOWN: usize = 24;
     let text = String::from_utf8_lossy(bytes.get(..4 * SHOWN).unwrap_or(bytes));
-    let mut shown = String::new();
+    // At most three bytes more, for the ellipsis; a million of these have no room to spare.
+    let mut shown =
+        String::with_capacity(if bytes.is_empty() { 0 } else { bytes.len().min(SHOWN) + 3 });
     let mut characters = text.chars();
     for character in characters.by_ref().take(SHOWN) {
         match character {

@@ -145,10 +145,15 @@ impl Follower<'_> {
         let mut entries = record.calls.iter().enumerate().peekable();
         let mut lives = record.processes.iter().peekable();
         loop {
-            // Of equal moments: births first, then returns, then entries; a death comes last.
-            let life = lives.peek().map(|process| (process.at, is_death(&process.life)));
-            let back = returns.peek().and_then(back).map(|at| (at, false));
-            let entry = entries.peek().map(|(_, call)| (call.entered, false));
+            // Of equal moments: returns first, then births, entries, and deaths last. A call that
+            // took no time has still to go in before it comes back.
+            let life = lives.peek().map(|it| (it.at, if is_death(&it.life) { 4 } else { 1 }));
+            let entry = entries.peek().map(|(number, call)| (call.entered, 2, *number));
+            let inside = |number: usize| entry.is_none_or(|(.., next)| number < next);
+            let back = returns
+                .peek()
+                .and_then(|number| Some((back(number)?, if inside(*number) { 0 } else { 3 })));
+            let entry = entry.map(|(at, rank, _)| (at, rank));
             let Some(next) = [life, back, entry].into_iter().flatten().min() else { break };
             if life == Some(next) {
                 if let Some(process) = lives.next() {

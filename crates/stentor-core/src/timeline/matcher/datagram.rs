@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::account::direction;
-use super::segment::{moment, payload};
+use super::segment::moment;
 use super::ties::Tie;
 use super::{Doubt, Explained, cause, effect, grade, private};
 use crate::moment::Moment;
 use crate::timeline::call::{CallName, Errno, Purpose};
 use crate::timeline::cause::{CallNo, Edge, Grade, PacketNo, Rule};
-use crate::timeline::flows::Talk;
+use crate::timeline::flows::{Flows, Talk};
 use crate::timeline::header::{Headers, Icmp, Transport};
 use crate::timeline::ladder::Protocol;
 use crate::timeline::record::{Address, Call, Outcome, Place, Record};
@@ -35,7 +35,7 @@ pub(super) fn explain(
     let calls = Calls::read(record, &explained.sockets);
     let mut matcher = Matcher {
         record,
-        headers: &explained.headers,
+        flows: &explained.flows,
         sockets: &explained.sockets,
         learnt,
         drops: drops(record),
@@ -305,7 +305,7 @@ impl<'r> Calls<'r> {
 
 struct Matcher<'a> {
     record: &'a Record,
-    headers: &'a [Option<Headers>],
+    flows: &'a Flows,
     sockets: &'a Sockets,
     /// Sockets whose address was learnt from a packet, and whether that is proved.
     learnt: BTreeMap<u32, bool>,
@@ -330,7 +330,7 @@ impl Matcher<'_> {
         for (packet, from) in &talk.packets {
             let back = from.opposite();
             let (own, other) = (*talk.ends.of(*from), *talk.ends.of(back));
-            match self.headers.get(packet.index()).and_then(Option::as_ref) {
+            match super::headers(self.record, *packet) {
                 Some(Headers { transport: Transport::Udp(udp), .. }) => {
                     let length = u64::from(udp.length).saturating_sub(8);
                     *last.of_mut(*from) =
@@ -343,7 +343,7 @@ impl Matcher<'_> {
                     }
                 }
                 Some(Headers { transport: Transport::Icmp(icmp), .. }) => {
-                    self.icmp(*packet, port_unreachable(icmp), other, own, *last.of(back), edges);
+                    self.icmp(*packet, port_unreachable(&icmp), other, own, *last.of(back), edges);
                 }
                 Some(Headers { transport: Transport::Tcp(_) | Transport::Other, .. }) | None => {
                     let known = last.of(*from).is_some();
@@ -400,7 +400,7 @@ impl Matcher<'_> {
         edges: &mut Vec<Edge>,
     ) -> Option<CallNo> {
         let at = moment(self.record, packet);
-        let carried = payload(self.record, self.headers, packet).unwrap_or_default();
+        let carried = self.flows.payload(self.record, packet).unwrap_or_default();
         let queue = self.sent.get_mut(&(own.port(), other));
         let found = queue.and_then(|queue| queue.take(length, carried, |entered| entered <= at));
         let Some((call, socket)) = found else {
@@ -423,7 +423,7 @@ impl Matcher<'_> {
         edges: &mut Vec<Edge>,
     ) -> bool {
         let at = moment(self.record, packet);
-        let carried = payload(self.record, self.headers, packet).unwrap_or_default();
+        let carried = self.flows.payload(self.record, packet).unwrap_or_default();
         let later = |left: Moment| left >= at;
         let named = self.got.get_mut(&(other.port(), own));
         let named = named.and_then(|queue| queue.take(length, carried, later));

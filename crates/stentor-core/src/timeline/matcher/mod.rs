@@ -21,14 +21,11 @@ use super::sockets::Sockets;
 use crate::moment::Moment;
 
 pub(super) use account::direction;
-pub(super) use segment::payload;
 pub use ties::Tie;
 
 /// Everything that follows from a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explained {
-    /// What was read of each packet; beside [`Record::packets`].
-    pub headers: Vec<Option<Headers>>,
     /// The sockets, and which each call was about.
     pub sockets: Sockets,
     /// Connections and talks.
@@ -41,6 +38,8 @@ pub struct Explained {
     pub stream: Vec<Option<Range<u64>>>,
     /// Sorted by packet; each packet has at least one of [`Relation::Cause`].
     pub edges: Vec<Edge>,
+    /// For each packet the place of its first edge; one more at the end.
+    first_edges: Vec<u32>,
     /// Datagrams that arrived at a socket and never reached the program though later ones did.
     pub dropped: Vec<PacketNo>,
     /// How many datagrams the kernel says it dropped at receive queues.
@@ -50,33 +49,51 @@ pub struct Explained {
 impl Explained {
     /// Explains a record, whose lists must be in the order of time: [`Record::sort`].
     pub fn of(record: &Record) -> Explained {
-        let headers: Vec<_> =
-            record.packets.iter().map(|packet| dissect(packet.link, &packet.bytes)).collect();
-        let sockets = Sockets::follow(record);
-        let flows = Flows::sort(record, &headers);
         let mut explained = Explained {
             stream: vec![None; record.calls.len()],
-            headers,
-            sockets,
-            flows,
+            sockets: Sockets::follow(record),
+            flows: Flows::sort(record),
             ..Explained::default()
         };
         let doubt = Doubt::of(record);
         let mut edges = Vec::with_capacity(record.packets.len().saturating_mul(2));
         segment::explain(record, &mut explained, &doubt, &mut edges);
         datagram::explain(record, &mut explained, &doubt, &mut edges);
-        others(&explained, &mut edges);
+        others(record, &explained, &mut edges);
         edges.sort_by_key(|edge| (edge.packet, edge.relation));
+        explained.first_edges = first_edges(&edges, record.packets.len());
         explained.edges = edges;
         explained
     }
 
     /// The edges of a packet.
     pub fn edges_of(&self, packet: PacketNo) -> &[Edge] {
-        let from = self.edges.partition_point(|edge| edge.packet < packet);
-        let rest = self.edges.get(from..).unwrap_or_default();
-        rest.get(..rest.partition_point(|edge| edge.packet == packet)).unwrap_or_default()
+        let at = |place: usize| self.first_edges.get(place).map(|first| *first as usize);
+        let (Some(from), Some(to)) = (at(packet.index()), at(packet.index().saturating_add(1)))
+        else {
+            return &[];
+        };
+        self.edges.get(from..to).unwrap_or_default()
     }
+}
+
+/// The headers of a packet of the record.
+pub fn headers(record: &Record, packet: PacketNo) -> Option<Headers> {
+    let packet = record.packets.get(packet.index())?;
+    dissect(packet.link, &packet.bytes)
+}
+
+/// For each packet where its edges begin, and where the last one's end.
+fn first_edges(edges: &[Edge], packets: usize) -> Vec<u32> {
+    let mut first = Vec::with_capacity(packets + 1);
+    for (place, edge) in edges.iter().enumerate() {
+        let place = u32::try_from(place).unwrap_or(u32::MAX);
+        while first.len() <= edge.packet.index() {
+            first.push(place);
+        }
+    }
+    first.resize(packets + 1, u32::try_from(edges.len()).unwrap_or(u32::MAX));
+    first
 }
 
 /// What the record itself says that it misses.
@@ -102,9 +119,9 @@ impl Doubt {
 }
 
 /// Edges of packets that belong to no connection and no talk.
-fn others(explained: &Explained, edges: &mut Vec<Edge>) {
+fn others(record: &Record, explained: &Explained, edges: &mut Vec<Edge>) {
     for packet in &explained.flows.others {
-        let headers = explained.headers.get(packet.index()).and_then(Option::as_ref);
+        let headers = headers(record, *packet);
         let icmp = headers.is_some_and(|it| matches!(it.transport, Transport::Icmp(_)));
         let (rule, grade) =
             if icmp { (Rule::Icmp, Grade::Kernel) } else { (Rule::NoRule, Grade::Unknown) };
@@ -140,3 +157,6 @@ fn grade(proved: bool) -> Grade {
 fn private(record: &Record) -> bool {
     record.header.mode == Mode::Lab
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,7 @@ use super::{Doubt, Explained, cause, effect, entered, grade, left};
 use crate::moment::Moment;
 use crate::timeline::call::{CallName, Errno};
 use crate::timeline::cause::{CallNo, Edge, Grade, PacketNo, Relation, Rule};
-use crate::timeline::flows::{Connection, Segment};
-use crate::timeline::header::Headers;
+use crate::timeline::flows::{Connection, Flows, Segment};
 use crate::timeline::record::Record;
 use crate::timeline::sockets::{Ending, Role, Socket, Sockets, covers};
 use crate::timeline::stream::{Kind, Placed};
@@ -49,7 +48,7 @@ pub(super) fn explain(
                 }
             }
         }
-        let judge = Judge { record, headers: &explained.headers, connection, ends, doubt };
+        let judge = Judge { record, flows: &explained.flows, connection, ends, doubt };
         judge.run(&listeners, edges);
         found.push(tied);
     }
@@ -94,7 +93,7 @@ impl End<'_> {
 
 struct Judge<'a> {
     record: &'a Record,
-    headers: &'a [Option<Headers>],
+    flows: &'a Flows,
     connection: &'a Connection,
     ends: Both<End<'a>>,
     doubt: &'a Doubt,
@@ -273,7 +272,7 @@ impl<'a> Judge<'a> {
     /// Whether the call's first bytes are others than the packet has at their place.
     fn differs(&self, packet: PacketNo, bytes: &Range<u64>, part: &Part) -> bool {
         let (Some(call), Some(carried)) =
-            (self.record.calls.get(part.call.index()), payload(self.record, self.headers, packet))
+            (self.record.calls.get(part.call.index()), self.flows.payload(self.record, packet))
         else {
             return false;
         };
@@ -461,15 +460,4 @@ fn last_before(record: &Record, calls: &[CallNo], at: Moment) -> Option<CallNo> 
 
 pub(super) fn moment(record: &Record, packet: PacketNo) -> Moment {
     record.packets.get(packet.index()).map_or(Moment::START, |packet| packet.at)
-}
-
-/// The captured part of a packet's payload.
-pub(in crate::timeline) fn payload<'r>(
-    record: &'r Record,
-    headers: &[Option<Headers>],
-    packet: PacketNo,
-) -> Option<&'r [u8]> {
-    let range = headers.get(packet.index())?.as_ref()?.payload.clone();
-    let bytes = &record.packets.get(packet.index())?.bytes;
-    bytes.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
 }
