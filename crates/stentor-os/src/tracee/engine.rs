@@ -120,13 +120,13 @@ impl Tracer {
         })
     }
 
-    /// The bell that ends a wait in [`Tracer::next`].
+    /// The bell that ends a wait in [`Tracer::next_event`].
     pub fn bell(&self) -> Bell {
         self.bell.clone()
     }
 
     /// Starts a command, and returns its process id once it executes its program. May be called
-    /// at any time; what others do meanwhile is kept for [`Tracer::next`].
+    /// at any time; what others do meanwhile is kept for [`Tracer::next_event`].
     pub fn start(&mut self, command: &Command) -> Result<i32, StartFailure> {
         let program = command.program.clone();
         let fail = |step, error| StartFailure { step, program: program.clone(), error };
@@ -164,7 +164,7 @@ impl Tracer {
     }
 
     /// The next event; waits for it. `None` when nobody is left to trace.
-    pub fn next(&mut self) -> io::Result<Option<Event>> {
+    pub fn next_event(&mut self) -> io::Result<Option<Event>> {
         loop {
             if self.bell.taken() {
                 return Ok(Some(Event::Rung));

@@ -34,12 +34,13 @@ fn made<T: PartialOrd + From<i8> + Copy>(name: &str, result: T) -> T {
     result
 }
 
-const SIZE: libc::socklen_t = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+/// Of a sockaddr_in.
+const SIZE: libc::socklen_t = 16;
 
 fn loopback(port: u16) -> libc::sockaddr_in {
     // SAFETY: a plain C struct, for which all zeros is a valid value.
     let mut address: libc::sockaddr_in = unsafe { std::mem::zeroed() };
-    address.sin_family = libc::AF_INET as u16;
+    address.sin_family = u16::try_from(libc::AF_INET).unwrap();
     address.sin_port = port;
     address.sin_addr.s_addr = u32::from_ne_bytes([127, 0, 0, 1]);
     address
@@ -239,6 +240,7 @@ pub(crate) fn play(name: &str) -> i32 {
     share_counters();
     println!("\nROLE");
     match name {
+        "probe" => crate::refusals::say(),
         "stress" => stress(),
         "kill" => kill(),
         "fork" => fork(),

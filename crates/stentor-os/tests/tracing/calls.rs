@@ -1,22 +1,16 @@
 //! The tracer on whole programs: nothing they do on sockets is missed, nothing they do is changed.
 //!
-//! Most traced programs are this test binary itself, in a role (`tracing/roles.rs`), so that they
+//! Most traced programs are this test binary itself, in a role (`roles.rs`), so that they
 //! need no interpreter.
-
-#![cfg(target_os = "linux")]
-
-#[path = "tracing/roles.rs"]
-mod roles;
-#[path = "tracing/watch.rs"]
-mod watch;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::roles;
+use crate::watch::{self, OPTIONS, ROLE, Seen, calls, ending, present, python, role, shell, watch};
 use stentor_os::tracee::{
     Address, Arguments, Command, Ending, Event, Options, Outcome, StartStep, Tracer,
 };
-use watch::{OPTIONS, Seen, calls, ending, present, python, role, shell, watch};
 
 fn tracer() -> Option<Tracer> {
     let possible = stentor_os::privilege::probe();
@@ -172,7 +166,7 @@ fn a_command_that_cannot_run_says_why() {
     assert_eq!(failure.step, StartStep::Directory);
     let nul = tracer.start(&Command { program: "a\0b".into(), ..Command::default() }).unwrap_err();
     assert_eq!(nul.step, StartStep::Prepare);
-    assert_eq!(tracer.next().unwrap(), None);
+    assert_eq!(tracer.next_event().unwrap(), None);
 }
 
 #[test]
@@ -322,7 +316,7 @@ fn dropping_the_tracer_ends_what_it_traces() {
 #[test]
 #[ignore = "a program for the other tests to trace"]
 fn program() {
-    if let Ok(name) = std::env::var(watch::ROLE) {
+    if let Ok(name) = std::env::var(ROLE) {
         std::process::exit(roles::play(&name));
     }
 }
