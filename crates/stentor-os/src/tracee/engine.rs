@@ -34,7 +34,7 @@ pub struct Options {
     pub filter: bool,
     /// Ask for the socket's state at each call.
     pub snapshots: bool,
-    /// Bytes kept of each message.
+    /// Bytes kept of each message; of one buffer never more than 16 MiB.
     pub payload_bytes_max: u32,
     /// Report calls that wait for several descriptors: poll, select, epoll.
     pub waiting_calls: bool,
@@ -192,6 +192,13 @@ impl Tracer {
     /// The processes traced now, in order of their ids.
     pub fn processes(&self) -> Vec<i32> {
         self.processes.keys().copied().collect()
+    }
+
+    /// The session of a traced process (getsid(2)): that of a daemon is not its starter's.
+    pub fn session(&self, pid: i32) -> io::Result<i32> {
+        // SAFETY: takes a number only.
+        let session = unsafe { libc::getsid(pid) };
+        if session < 0 { Err(io::Error::last_os_error()) } else { Ok(session) }
     }
 
     /// Sends a signal to a traced process (kill(2)).

@@ -9,6 +9,8 @@ use super::event::{Address, Message};
 
 /// At most this many buffers of one message, and messages of one call, are looked at (IOV_MAX).
 const PARTS_MAX: u64 = 1024;
+/// Whatever length a program passes, no more is copied at once.
+const READ_BYTES_MAX: u64 = 1 << 24;
 /// struct sockaddr_storage.
 const ADDRESS_BYTES_MAX: u64 = 128;
 /// struct msghdr and struct mmsghdr of 64 bits.
@@ -38,7 +40,8 @@ fn int_at(bytes: &[u8], at: usize) -> i32 {
 impl Memory {
     /// Reads up to `length` bytes from `address`; fewer, or none, where the program has none.
     pub(super) fn bytes(self, address: u64, length: u64) -> Vec<u8> {
-        let (Ok(address), Ok(length)) = (usize::try_from(address), usize::try_from(length)) else {
+        let length = usize::try_from(length.min(READ_BYTES_MAX));
+        let (Ok(address), Ok(length)) = (usize::try_from(address), length) else {
             return Vec::new();
         };
         let mut bytes = vec![0_u8; length];

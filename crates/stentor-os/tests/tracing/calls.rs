@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::apart::{Who, apart};
 use crate::roles;
 use crate::watch::{self, OPTIONS, ROLE, Seen, calls, ending, present, python, role, shell, watch};
 use stentor_os::tracee::{
@@ -56,6 +57,15 @@ fn no_call_is_lost(options: Options, runs: usize) {
 #[test]
 fn threads_forks_and_signals_lose_no_call() {
     no_call_is_lost(OPTIONS, 4);
+}
+
+#[test]
+fn nor_as_an_unprivileged_user() {
+    apart(Who::Nobody, || {
+        let tracing = tracer().is_some();
+        no_call_is_lost(OPTIONS, 2);
+        tracing
+    });
 }
 
 #[test]
@@ -310,6 +320,24 @@ fn dropping_the_tracer_ends_what_it_traces() {
     drop(tracer);
     // The pipe ends only when its last writer has.
     assert_eq!(watch::read(output), "");
+}
+
+#[test]
+fn a_program_of_another_instruction_set_is_flagged_once() {
+    let Some(seen) = run(OPTIONS, "foreign") else { return };
+    if ending(&seen) != Ending::Exited(0) {
+        eprintln!("SKIPPED: no 32-bit calls here: {:?}", ending(&seen));
+        return;
+    }
+    let foreign = seen.events.iter().filter(|event| matches!(event, Event::Foreign { .. }));
+    assert_eq!(foreign.count(), 1);
+}
+
+#[test]
+fn where_nobody_may_trace_a_start_says_so() {
+    let said = crate::refusals::denied("start", &[(libc::SYS_ptrace, libc::EPERM)]);
+    let expected = "ptrace(PTRACE_SEIZE) true: operation not permitted (EPERM)\n";
+    assert!(said.ends_with(expected), "{said}");
 }
 
 /// The traced programs; of no interest by itself.

@@ -1,11 +1,10 @@
 //! What a system refuses is named by its step, and trying it leaves nothing behind.
 
-use std::process::Command;
-
 use stentor_os::privilege::{self, Possible, Refusal};
+use stentor_os::tracee::{Command, Tracer};
 
 use crate::apart::{Who, apart};
-use crate::watch::ROLE;
+use crate::watch::{OPTIONS, ROLE};
 
 #[test]
 fn trying_changes_nothing_here() {
@@ -20,11 +19,11 @@ fn trying_changes_nothing_here() {
     assert_eq!(line(status().unwrap()), seccomp);
 }
 
-/// What the probe says in a process where these calls are refused.
-fn denied(calls: &[(i64, i32)]) -> String {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+/// What a role says in a process where these calls are refused.
+pub(crate) fn denied(role: &str, calls: &[(i64, i32)]) -> String {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     command.args(["calls::program", "--exact", "--ignored", "--nocapture", "--quiet"]);
-    command.env(ROLE, "probe");
+    command.env(ROLE, role);
     privilege::deny(&mut command, calls).unwrap();
     String::from_utf8(command.output().unwrap().stdout).unwrap()
 }
@@ -45,7 +44,7 @@ fn each_refusal_is_named_by_its_step_and_errno() {
         (libc::SYS_prctl, libc::EINVAL, "filter: prctl(PR_SET_SECCOMP): "),
     ];
     for (call, errno, expected) in cases {
-        let said = denied(&[(call, errno)]);
+        let said = denied("probe", &[(call, errno)]);
         let line = said.lines().find(|line| line.starts_with(expected));
         let name = format!("{:?}", nix::errno::Errno::from_raw(errno));
         assert!(line.is_some_and(|line| line.contains(&name)), "{expected} in\n{said}");
@@ -62,6 +61,16 @@ fn without_privilege_the_host_s_packets_are_refused() {
         assert_eq!(error.raw_os_error(), Some(libc::EPERM));
         true
     });
+}
+
+/// The role `start`.
+pub(crate) fn start() -> i32 {
+    let command = Command { program: "true".into(), ..Command::default() };
+    match Tracer::new(OPTIONS).unwrap().start(&command) {
+        Ok(_) => println!("started"),
+        Err(failure) => println!("{failure}"),
+    }
+    0
 }
 
 /// The role `probe`.

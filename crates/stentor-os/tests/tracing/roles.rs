@@ -236,11 +236,43 @@ fn io_uring() -> i32 {
     if ring >= 0 { 0 } else { std::io::Error::last_os_error().raw_os_error().unwrap() }
 }
 
+/// Two sockets made by the calls of i386 (socket is 359 there); 0 if the kernel has them.
+#[cfg(target_arch = "x86_64")]
+fn foreign() -> i32 {
+    let mut worked = 0;
+    for _ in 0..2 {
+        let mut result: i64 = 359;
+        // SAFETY: a system call with numbers only; rbx, which the compiler keeps for itself, is
+        // put back.
+        unsafe {
+            std::arch::asm!(
+                "xchg rbx, {domain}",
+                "int 0x80",
+                "xchg rbx, {domain}",
+                domain = inout(reg) 2_i64 => _,
+                inout("rax") result,
+                in("rcx") 2_i64,
+                in("rdx") 0_i64,
+                out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+            );
+        }
+        worked += i32::from(result >= 0);
+    }
+    i32::from(worked != 2)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn foreign() -> i32 {
+    1
+}
+
 pub(crate) fn play(name: &str) -> i32 {
     share_counters();
     println!("\nROLE");
     match name {
         "probe" => crate::refusals::say(),
+        "start" => crate::refusals::start(),
+        "foreign" => foreign(),
         "stress" => stress(),
         "kill" => kill(),
         "fork" => fork(),
