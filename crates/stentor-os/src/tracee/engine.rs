@@ -16,6 +16,7 @@ use super::decode::{self, Kept};
 use super::event::{Arguments, Call, Ending, Event, Identity, Outcome, Program, Snapshot};
 use super::filter;
 use super::kinds::{Kind, Table};
+use super::leave::Leaving;
 use super::memory::{Memory, int};
 use super::request::{self, Doing, Place, Resume, Status, Waited};
 use super::snapshot;
@@ -23,7 +24,7 @@ use super::start::{self, Command, StartFailure, StartStep, Waiting};
 use crate::clock;
 
 /// PTRACE_EVENT_STOP, linux/ptrace.h; libc has it for some systems only.
-const EVENT_STOP: i32 = 128;
+pub(super) const EVENT_STOP: i32 = 128;
 
 /// What to look at.
 #[derive(Clone, Copy, Debug)]
@@ -92,8 +93,8 @@ pub struct Tracer {
     started: Option<bool>,
     /// Threads that reported before their maker was stopped for them.
     early: HashSet<i32>,
-    /// Threads that shall go on untraced, at their next stop.
-    released: Vec<i32>,
+    /// Processes that this tracer is to let go of.
+    pub(super) leaving: HashMap<i32, Leaving>,
     /// ptrace(2) answers only the thread that made this.
     _bound: PhantomData<*const ()>,
 }
@@ -115,7 +116,7 @@ impl Tracer {
             starting: None,
             started: None,
             early: HashSet::new(),
-            released: Vec::new(),
+            leaving: HashMap::new(),
             _bound: PhantomData,
         })
     }
@@ -211,23 +212,7 @@ impl Tracer {
         if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
-    /// Lets a process go on untraced; [`Event::Released`] follows. With the filter its traced
-    /// calls fail from then on (ENOSYS, seccomp(2)): only without it does it go on unharmed.
-    pub fn release(&mut self, pid: i32) -> io::Result<()> {
-        let threads: Vec<i32> =
-            self.tasks.iter().filter(|(_, task)| task.pid == pid).map(|(tid, _)| *tid).collect();
-        if threads.is_empty() {
-            return Err(io::Error::from_raw_os_error(libc::ESRCH));
-        }
-        for tid in threads {
-            self.released.push(tid);
-            // ESRCH: it stands or has ended; either way it will be heard of.
-            request::interrupt(tid).or_else(gone)?;
-        }
-        Ok(())
-    }
-
-    fn stopped(&mut self, tid: i32, status: Status) {
+    pub(super) fn stopped(&mut self, tid: i32, status: Status) {
         match status {
             Status::Exited(code) => return self.ended(tid, Ending::Exited(code)),
             Status::Killed { signal, core } => {
@@ -239,7 +224,7 @@ impl Tracer {
         if !self.tasks.contains_key(&tid) {
             self.adopt(tid);
         }
-        if self.released.contains(&tid) && self.let_go(tid, status) {
+        if self.let_go(tid, status) {
             return;
         }
         match status {
@@ -356,7 +341,6 @@ impl Tracer {
     }
 
     fn ended(&mut self, tid: i32, how: Ending) {
-        self.released.retain(|released| *released != tid);
         let Some(task) = self.tasks.remove(&tid) else { return };
         let pid = task.pid;
         let Some(process) = self.processes.get_mut(&pid) else { return };
@@ -369,33 +353,13 @@ impl Tracer {
         }
         // The first thread's end is reported last, when no other is left.
         self.processes.remove(&pid);
+        self.leaving.remove(&pid);
         self.tasks.retain(|_, task| task.pid != pid);
         if begun {
             self.queue.push_back(Event::Ended { at: clock::stamp(), pid, how });
         } else {
             self.started = Some(false);
         }
-    }
-
-    /// Detaches a thread at this stop. Not in the middle of a call: its end would not be seen.
-    fn let_go(&mut self, tid: i32, status: Status) -> bool {
-        let in_call =
-            self.tasks.get(&tid).is_some_and(|task| matches!(task.phase, Phase::InCall(_)));
-        let signal = match status {
-            Status::Signal(number) => number,
-            Status::Event { event: EVENT_STOP, signal } if signal != libc::SIGTRAP => signal,
-            _ => 0,
-        };
-        if in_call || request::detach(tid, signal).is_err() {
-            return false;
-        }
-        self.released.retain(|released| *released != tid);
-        let Some(task) = self.tasks.remove(&tid) else { return true };
-        if !self.tasks.values().any(|other| other.pid == task.pid) {
-            self.processes.remove(&task.pid);
-            self.queue.push_back(Event::Released { at: clock::stamp(), pid: task.pid });
-        }
-        true
     }
 
     fn at_call(&mut self, tid: i32) {
@@ -612,10 +576,6 @@ impl std::fmt::Debug for Tracer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tracer").field("options", &self.options).finish_non_exhaustive()
     }
-}
-
-fn gone(error: io::Error) -> io::Result<()> {
-    if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) }
 }
 
 /// Ends a child that could not be traced.

@@ -142,6 +142,18 @@ impl Memory {
         table.chunks_exact(8).map(|e| (int_at(e, 0), short(e, 4), short(e, 6))).collect()
     }
 
+    /// Some `struct epoll_event`, which is packed on x86-64 only: event bits and data.
+    pub(super) fn epoll_events(self, at: u64, count: u64) -> Vec<(u32, u64)> {
+        let (size, data_at) = if cfg!(target_arch = "x86_64") { (12, 4) } else { (16, 8) };
+        if at == 0 {
+            return Vec::new();
+        }
+        let bytes = u64::try_from(size).unwrap_or(16).saturating_mul(count.min(PARTS_MAX));
+        let table = self.bytes(at, bytes);
+        let events = |entry: &[u8]| (int_at(entry, 0).cast_unsigned(), word_at(entry, data_at));
+        table.chunks_exact(size).map(events).collect()
+    }
+
     /// The members of an `fd_set` below `limit`.
     pub(super) fn set(self, at: u64, limit: u64) -> Vec<i32> {
         if at == 0 {

@@ -312,6 +312,53 @@ fn a_released_program_goes_on_by_itself() {
 }
 
 #[test]
+fn a_daemon_entrusted_to_a_keeper_outlives_the_tracer() {
+    let Some(mut tracer) = tracer() else { return };
+    let (command, output) = role("daemon");
+    let root = tracer.start(&command).unwrap();
+    drop(command);
+    let (mut port, mut ended) = (None, false);
+    while !ended {
+        match tracer.next_event().unwrap().unwrap() {
+            Event::Call(call) if call.name == "bind" => {
+                let Some(Address::Ip(local)) = call.after.unwrap().local else { panic!() };
+                port = Some(local.port());
+            }
+            Event::Ended { pid, how, .. } if pid == root => {
+                assert_eq!(how, Ending::Exited(0));
+                ended = true;
+            }
+            _ => {}
+        }
+    }
+    let daemons = tracer.processes();
+    assert_eq!(daemons.len(), 1);
+    assert_ne!(tracer.session(daemons[0]).unwrap(), tracer.session(0).unwrap());
+    if let Err(error) = tracer.entrust(&daemons) {
+        eprintln!("SKIPPED: a keeper may not trace here: {error}");
+        return;
+    }
+    let mut left = Vec::new();
+    while let Some(event) = tracer.next_event().unwrap() {
+        left.push(event);
+    }
+    assert!(matches!(left.last(), Some(Event::Released { pid, .. }) if *pid == daemons[0]));
+    drop(tracer);
+    // Its calls still work: it answers, and tells at the end how often.
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(("127.0.0.1", port.unwrap())).unwrap();
+    // An answer that never comes shall fail the test and not hang it.
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    for words in [&b"one"[..], b"two", b"end"] {
+        socket.send(words).unwrap();
+        let mut answer = [0; 9];
+        let length = socket.recv(&mut answer).unwrap();
+        assert_eq!(&answer[..length], words);
+    }
+    assert!(watch::read(output).ends_with("answered 3\n"));
+}
+
+#[test]
 fn dropping_the_tracer_ends_what_it_traces() {
     let Some(mut tracer) = tracer() else { return };
     let (command, output) = role("block");

@@ -266,12 +266,35 @@ fn foreign() -> i32 {
     1
 }
 
+/// A process of its own session that echoes datagrams until one says `end`. Its starter ends once
+/// it is ready.
+fn daemon() -> i32 {
+    use std::io::{Read, Write};
+    let (mut ready, mut tell) = std::os::unix::net::UnixStream::pair().unwrap();
+    child(move || {
+        // SAFETY: takes nothing.
+        assert!(unsafe { libc::setsid() } > 0);
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        tell.write_all(&[0]).unwrap();
+        let (mut bytes, mut answered) = ([0; 9], 0);
+        while &bytes[..3] != b"end" {
+            let (length, peer) = socket.recv_from(&mut bytes).unwrap();
+            socket.send_to(&bytes[..length], peer).unwrap();
+            answered += 1;
+        }
+        println!("answered {answered}");
+    });
+    ready.read_exact(&mut [0]).unwrap();
+    0
+}
+
 pub(crate) fn play(name: &str) -> i32 {
     share_counters();
     println!("\nROLE");
     match name {
         "probe" => crate::refusals::say(),
         "start" => crate::refusals::start(),
+        "daemon" => daemon(),
         "foreign" => foreign(),
         "stress" => stress(),
         "kill" => kill(),
