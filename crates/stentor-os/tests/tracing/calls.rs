@@ -79,9 +79,10 @@ import socket
 s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(1)
 c, a = s.accept(); c.send(c.recv(1024).upper()); c.close()";
 const TCP_CLIENT: &str = "
-import socket, sys
+import socket, struct, sys
 s = socket.socket(); s.connect(('127.0.0.1', int(sys.argv[1])))
-s.send(b'hello'); print(s.recv(1024).decode()); s.close()";
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack('ll', 20, 0))
+s.send(b'hello'); print(s.recv(1024).decode()); assert s.recv(1024) == b''; s.close()";
 const UDP_SERVER: &str = "
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('127.0.0.1', 0))
@@ -122,7 +123,7 @@ fn the_tcp_programs_of_the_lecture_are_seen_call_by_call() {
         let all = calls(&server.events).filter(|call| call.pid == pid).map(|call| call.name);
         all.filter(|name| wanted.contains(name)).collect()
     };
-    assert_eq!(names(client.pid), ["socket", "connect", "sendto", "recvfrom"]);
+    assert_eq!(names(client.pid), ["socket", "connect", "sendto", "recvfrom", "recvfrom"]);
     let expected = ["socket", "bind", "listen", "accept4", "recvfrom", "sendto"];
     assert_eq!(names(server.pid), expected);
     let of = |pid, name| {
@@ -138,8 +139,8 @@ fn the_tcp_programs_of_the_lecture_are_seen_call_by_call() {
     let accepted = accepted.after.as_ref().unwrap();
     assert_eq!((&accepted.peer, &accepted.local), (&connected.local, &connected.peer));
     assert_eq!(accepted.tcp.unwrap().state.name(), "ESTABLISHED");
-    // The state before close is told, and the copy it took did not keep the connection open:
-    // both programs ended by themselves.
+    // The state before close is told, and the copy it took did not hold the FIN back, for which
+    // the client waited.
     assert!(of(server.pid, "close").before.is_some());
 }
 
@@ -258,6 +259,32 @@ fn a_call_that_blocks_for_ever_can_be_ended_by_the_bell() {
     });
     drop(alarm);
     assert_eq!(ending(&seen), Ending::Killed { signal: libc::SIGTERM, core: false });
+}
+
+#[test]
+fn no_ring_is_lost() {
+    let Some(mut tracer) = tracer() else { return };
+    const RINGS: usize = 500;
+    let (bell, (heard, next)) = (tracer.bell(), std::sync::mpsc::channel());
+    let ringer = std::thread::spawn(move || {
+        for _ in 0..RINGS {
+            bell.ring();
+            next.recv().unwrap();
+        }
+    });
+    let mut rings = 0;
+    let seen = watch(&mut tracer, role("block"), |tracer, event| {
+        if *event == Event::Rung {
+            rings += 1;
+            heard.send(()).unwrap();
+            if rings == RINGS {
+                tracer.signal(tracer.processes()[0], libc::SIGKILL).unwrap();
+            }
+        }
+    });
+    ringer.join().unwrap();
+    assert_eq!(rings, RINGS);
+    assert_eq!(ending(&seen), Ending::Killed { signal: libc::SIGKILL, core: false });
 }
 
 #[test]
