@@ -40,7 +40,8 @@ pub struct Options {
     /// Report calls that wait for several descriptors: poll, select, epoll.
     pub waiting_calls: bool,
     /// Let programs use io_uring, whose operations are not seen; otherwise it is refused (ENOSYS)
-    /// as by a kernel without it, and programs fall back. Needs the filter.
+    /// as by a kernel without it, and programs fall back. Refusing needs the filter, except on
+    /// x86-64.
     pub io_uring: bool,
 }
 
@@ -410,6 +411,10 @@ impl Tracer {
         let [first, second, ..] = registers;
         let entry = self.table.find(number, second)?;
         let (name, kind) = (entry.name, entry.kind);
+        if kind == Kind::IoUring && !self.options.io_uring && request::refuse(tid) {
+            self.queue.push_back(Event::IoUring { at: entered, pid, refused: true });
+            return None;
+        }
         let task = self.tasks.get_mut(&tid)?;
         let again = match &task.interrupted {
             Some((before, words, there)) => {

@@ -71,12 +71,14 @@ pub enum Event {
         /// The process.
         pid: i32,
     },
-    /// A program set up io_uring(7): what it does through it is not seen.
+    /// A program asked for io_uring(7): what it does through it is not seen.
     IoUring {
         /// When.
         at: Stamp,
         /// The process.
         pid: i32,
+        /// It was told that there is none (ENOSYS), as [`super::Options`] demand.
+        refused: bool,
     },
     /// A process goes on untraced, as asked.
     Released {

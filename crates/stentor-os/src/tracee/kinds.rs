@@ -157,7 +157,8 @@ impl Table {
             rules.stop_if.push((add(entry), values));
         }
         let uring = add(&IO_URING);
-        if io_uring {
+        // Where the tracer can refuse it, it stops, so that it is told of.
+        if io_uring || cfg!(target_arch = "x86_64") {
             rules.stop.push(uring);
         } else {
             // Programs fall back to epoll; its operations would cause no stop.

@@ -311,12 +311,21 @@ fn a_call_cut_off_by_death_is_reported() {
 fn io_uring_is_refused_or_flagged() {
     let Some(seen) = run(OPTIONS, "io_uring") else { return };
     assert_eq!(ending(&seen), Ending::Exited(libc::ENOSYS));
+    let told = |seen: &Seen, expected: bool| {
+        seen.events
+            .iter()
+            .any(|event| matches!(event, Event::IoUring { refused, .. } if *refused == expected))
+    };
+    // Elsewhere the filter refuses it by itself.
+    assert_eq!(told(&seen, true), cfg!(target_arch = "x86_64"));
+    let Some(seen) = run(Options { filter: false, ..OPTIONS }, "io_uring") else { return };
+    assert_eq!(told(&seen, true), cfg!(target_arch = "x86_64"));
     let Some(seen) = run(Options { io_uring: true, ..OPTIONS }, "io_uring") else { return };
     if ending(&seen) != Ending::Exited(0) {
         eprintln!("SKIPPED: io_uring is refused here: {:?}", ending(&seen));
         return;
     }
-    assert!(seen.events.iter().any(|event| matches!(event, Event::IoUring { .. })));
+    assert!(told(&seen, false));
 }
 
 #[test]
