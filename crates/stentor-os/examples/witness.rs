@@ -3,6 +3,8 @@
 //!
 //! `witness [--here] [--no-filter] [--no-snapshots] [--quiet] [--with 'CMD ARG ...']... CMD ARG...`
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example has no console")]
+
 #[cfg(target_os = "linux")]
 fn main() {
     std::process::exit(linux::main());
@@ -104,7 +106,7 @@ mod linux {
         let began = stentor_os::clock::stamp();
         let root = tracer.start(&command(&first))?;
         let (mut status, mut calls) = (0, 0_u64);
-        while let Some(event) = tracer.next()? {
+        while let Some(event) = tracer.next_event()? {
             calls += u64::from(matches!(event, Event::Call(_)));
             if !quiet && event != Event::Rung {
                 println!("{}", line(&event, began.monotonic_ns));

@@ -21,6 +21,13 @@ const ETHTOOL_SET_TSO: u32 = 0x1f;
 const ETHTOOL_SET_GSO: u32 = 0x24;
 const ETHTOOL_SET_GRO: u32 = 0x2c;
 
+const ETHTOOL_GET_STRINGS: u32 = 0x1b;
+const ETHTOOL_GET_STRING_COUNTS: u32 = 0x37;
+const ETHTOOL_SET_FEATURES: u32 = 0x3b;
+/// The set of strings that names the features, and how long each name is.
+const FEATURE_NAMES: u32 = 4;
+const NAME_BYTES: usize = 32;
+
 /// `struct ethtool_value`.
 #[repr(C)]
 struct Setting {
@@ -36,6 +43,8 @@ pub(super) fn prepare_loopback(wire: Wire) -> Result<(), Refusal> {
         for command in [ETHTOOL_SET_TSO, ETHTOOL_SET_GSO, ETHTOOL_SET_GRO] {
             switch_off(&socket, command).map_err(at(Step::LoopbackOffloads))?;
         }
+        // UDP_SEGMENT has no number of its own, only a name; kernels before 4.18 do not know it.
+        switch_off_by_name(&socket, b"tx-udp-segmentation").map_err(at(Step::LoopbackOffloads))?;
     }
     set_up(&socket).map_err(at(Step::LoopbackUp))
 }
@@ -76,9 +85,44 @@ fn set_mtu(socket: &OwnedFd, bytes: libc::c_int) -> io::Result<()> {
 
 fn switch_off(socket: &OwnedFd, command: u32) -> io::Result<()> {
     let mut setting = Setting { command, data: 0 };
-    let data = (&raw mut setting).cast();
-    let mut request = request(libc::__c_anonymous_ifr_ifru { ifru_data: data });
+    ethtool(socket, (&raw mut setting).cast())
+}
+
+/// `command` points to the structure of an ethtool command, alive and as long as it says.
+fn ethtool(socket: &OwnedFd, command: *mut libc::c_char) -> io::Result<()> {
+    let mut request = request(libc::__c_anonymous_ifr_ifru { ifru_data: command });
     control(socket, SIOCETHTOOL, &mut request)
+}
+
+/// Switches a feature off if the kernel knows its name (linux/ethtool.h, ETHTOOL_SFEATURES).
+fn switch_off_by_name(socket: &OwnedFd, name: &[u8]) -> io::Result<()> {
+    // struct ethtool_sset_info: command, padding, a mask of sets of two words, a count for each.
+    let mut counts = [ETHTOOL_GET_STRING_COUNTS, 0, 0, 0, 0];
+    // A 64-bit mask, in two words.
+    let low = if cfg!(target_endian = "little") { 2 } else { 3 };
+    if let Some(mask) = counts.get_mut(low) {
+        *mask = 1 << FEATURE_NAMES;
+    }
+    ethtool(socket, counts.as_mut_ptr().cast())?;
+    let [.., count] = counts;
+    let bytes = usize::try_from(count).map_err(io::Error::other)? * NAME_BYTES;
+    // struct ethtool_gstrings: command, set, count, names.
+    let mut names = vec![ETHTOOL_GET_STRINGS, FEATURE_NAMES, count];
+    let heading = names.len();
+    names.resize(heading + bytes / size_of::<u32>(), 0);
+    ethtool(socket, names.as_mut_ptr().cast())?;
+    let text: Vec<u8> = names.iter().skip(heading).flat_map(|word| word.to_ne_bytes()).collect();
+    let called = |text: &[u8]| text.split(|byte| *byte == 0).next() == Some(name);
+    let Some(bit) = text.chunks(NAME_BYTES).position(called) else { return Ok(()) };
+    // struct ethtool_sfeatures: command, count of blocks; a block: valid, requested.
+    let blocks = count.div_ceil(u32::BITS);
+    let mut change = vec![ETHTOOL_SET_FEATURES, blocks];
+    for block in 0..blocks {
+        let bit = u32::try_from(bit).map_err(io::Error::other)?;
+        let here = bit / u32::BITS == block;
+        change.extend([if here { 1 << (bit % u32::BITS) } else { 0 }, 0]);
+    }
+    ethtool(socket, change.as_mut_ptr().cast())
 }
 
 /// linux/sockios.h; libc has it for Android alone.

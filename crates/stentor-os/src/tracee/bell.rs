@@ -55,7 +55,7 @@ impl Bell {
         })))
     }
 
-    /// Makes the tracer's `next` return [`Event::Rung`](super::Event::Rung), once however often it
+    /// Makes the tracer's `next_event` return [`Event::Rung`](super::Event::Rung), once however often it
     /// is rung before that.
     pub fn ring(&self) {
         let shared = &*self.0;

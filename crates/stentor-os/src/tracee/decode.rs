@@ -128,10 +128,12 @@ pub(super) fn at_entry(kind: Kind, words: &[u64; 6], memory: Memory, kept: Kept)
         Kind::Poll => Arguments::Poll { watched: memory.polled(a, b) },
         Kind::Select => Arguments::Poll { watched: selected(words, memory) },
         Kind::EpollControl => {
-            let events = memory.int(d).unwrap_or(0).cast_unsigned();
-            Arguments::EpollControl { operation: int(b), descriptor: int(c), events }
+            let (events, data) = memory.epoll_events(d, 1).pop().unwrap_or_default();
+            let (epoll, operation, descriptor) = (int(a), int(b), int(c));
+            Arguments::EpollControl { epoll, operation, descriptor, events, data }
         }
-        Kind::EpollWait | Kind::IoUring | Kind::Restart => Arguments::None,
+        Kind::EpollWait => Arguments::EpollWait { epoll: int(a), found: vec![] },
+        Kind::IoUring | Kind::Restart => Arguments::None,
     }
 }
 
@@ -204,6 +206,7 @@ pub(super) fn at_exit(
             let length = memory.int(e).and_then(|length| u64::try_from(length).ok());
             *value = memory.bytes(d, length.unwrap_or(0).min(OPTION_BYTES_MAX));
         }
+        Arguments::EpollWait { found, .. } => *found = memory.epoll_events(b, returned),
         Arguments::Poll { watched } => match kind {
             Kind::Poll => *watched = memory.polled(a, b),
             _ => {

@@ -16,6 +16,7 @@ use super::decode::{self, Kept};
 use super::event::{Arguments, Call, Ending, Event, Identity, Outcome, Program, Snapshot};
 use super::filter;
 use super::kinds::{Kind, Table};
+use super::leave::Leaving;
 use super::memory::{Memory, int};
 use super::request::{self, Doing, Place, Resume, Status, Waited};
 use super::snapshot;
@@ -23,7 +24,7 @@ use super::start::{self, Command, StartFailure, StartStep, Waiting};
 use crate::clock;
 
 /// PTRACE_EVENT_STOP, linux/ptrace.h; libc has it for some systems only.
-const EVENT_STOP: i32 = 128;
+pub(super) const EVENT_STOP: i32 = 128;
 
 /// What to look at.
 #[derive(Clone, Copy, Debug)]
@@ -34,12 +35,13 @@ pub struct Options {
     pub filter: bool,
     /// Ask for the socket's state at each call.
     pub snapshots: bool,
-    /// Bytes kept of each message.
+    /// Bytes kept of each message; of one buffer never more than 16 MiB.
     pub payload_bytes_max: u32,
     /// Report calls that wait for several descriptors: poll, select, epoll.
     pub waiting_calls: bool,
     /// Let programs use io_uring, whose operations are not seen; otherwise it is refused (ENOSYS)
-    /// as by a kernel without it, and programs fall back. Needs the filter.
+    /// as by a kernel without it, and programs fall back. Refusing needs the filter, except on
+    /// x86-64.
     pub io_uring: bool,
 }
 
@@ -92,8 +94,8 @@ pub struct Tracer {
     started: Option<bool>,
     /// Threads that reported before their maker was stopped for them.
     early: HashSet<i32>,
-    /// Threads that shall go on untraced, at their next stop.
-    released: Vec<i32>,
+    /// Processes that this tracer is to let go of.
+    pub(super) leaving: HashMap<i32, Leaving>,
     /// ptrace(2) answers only the thread that made this.
     _bound: PhantomData<*const ()>,
 }
@@ -115,18 +117,18 @@ impl Tracer {
             starting: None,
             started: None,
             early: HashSet::new(),
-            released: Vec::new(),
+            leaving: HashMap::new(),
             _bound: PhantomData,
         })
     }
 
-    /// The bell that ends a wait in [`Tracer::next`].
+    /// The bell that ends a wait in [`Tracer::next_event`].
     pub fn bell(&self) -> Bell {
         self.bell.clone()
     }
 
     /// Starts a command, and returns its process id once it executes its program. May be called
-    /// at any time; what others do meanwhile is kept for [`Tracer::next`].
+    /// at any time; what others do meanwhile is kept for [`Tracer::next_event`].
     pub fn start(&mut self, command: &Command) -> Result<i32, StartFailure> {
         let program = command.program.clone();
         let fail = |step, error| StartFailure { step, program: program.clone(), error };
@@ -164,7 +166,7 @@ impl Tracer {
     }
 
     /// The next event; waits for it. `None` when nobody is left to trace.
-    pub fn next(&mut self) -> io::Result<Option<Event>> {
+    pub fn next_event(&mut self) -> io::Result<Option<Event>> {
         loop {
             if self.bell.taken() {
                 return Ok(Some(Event::Rung));
@@ -194,6 +196,13 @@ impl Tracer {
         self.processes.keys().copied().collect()
     }
 
+    /// The session of a traced process (getsid(2)): that of a daemon is not its starter's.
+    pub fn session(&self, pid: i32) -> io::Result<i32> {
+        // SAFETY: takes a number only.
+        let session = unsafe { libc::getsid(pid) };
+        if session < 0 { Err(io::Error::last_os_error()) } else { Ok(session) }
+    }
+
     /// Sends a signal to a traced process (kill(2)).
     pub fn signal(&self, pid: i32, number: i32) -> io::Result<()> {
         if !self.processes.contains_key(&pid) {
@@ -204,23 +213,7 @@ impl Tracer {
         if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
-    /// Lets a process go on untraced; [`Event::Released`] follows. With the filter its traced
-    /// calls fail from then on (ENOSYS, seccomp(2)): only without it does it go on unharmed.
-    pub fn release(&mut self, pid: i32) -> io::Result<()> {
-        let threads: Vec<i32> =
-            self.tasks.iter().filter(|(_, task)| task.pid == pid).map(|(tid, _)| *tid).collect();
-        if threads.is_empty() {
-            return Err(io::Error::from_raw_os_error(libc::ESRCH));
-        }
-        for tid in threads {
-            self.released.push(tid);
-            // ESRCH: it stands or has ended; either way it will be heard of.
-            request::interrupt(tid).or_else(gone)?;
-        }
-        Ok(())
-    }
-
-    fn stopped(&mut self, tid: i32, status: Status) {
+    pub(super) fn stopped(&mut self, tid: i32, status: Status) {
         match status {
             Status::Exited(code) => return self.ended(tid, Ending::Exited(code)),
             Status::Killed { signal, core } => {
@@ -232,7 +225,7 @@ impl Tracer {
         if !self.tasks.contains_key(&tid) {
             self.adopt(tid);
         }
-        if self.released.contains(&tid) && self.let_go(tid, status) {
+        if self.let_go(tid, status) {
             return;
         }
         match status {
@@ -349,7 +342,6 @@ impl Tracer {
     }
 
     fn ended(&mut self, tid: i32, how: Ending) {
-        self.released.retain(|released| *released != tid);
         let Some(task) = self.tasks.remove(&tid) else { return };
         let pid = task.pid;
         let Some(process) = self.processes.get_mut(&pid) else { return };
@@ -362,33 +354,13 @@ impl Tracer {
         }
         // The first thread's end is reported last, when no other is left.
         self.processes.remove(&pid);
+        self.leaving.remove(&pid);
         self.tasks.retain(|_, task| task.pid != pid);
         if begun {
             self.queue.push_back(Event::Ended { at: clock::stamp(), pid, how });
         } else {
             self.started = Some(false);
         }
-    }
-
-    /// Detaches a thread at this stop. Not in the middle of a call: its end would not be seen.
-    fn let_go(&mut self, tid: i32, status: Status) -> bool {
-        let in_call =
-            self.tasks.get(&tid).is_some_and(|task| matches!(task.phase, Phase::InCall(_)));
-        let signal = match status {
-            Status::Signal(number) => number,
-            Status::Event { event: EVENT_STOP, signal } if signal != libc::SIGTRAP => signal,
-            _ => 0,
-        };
-        if in_call || request::detach(tid, signal).is_err() {
-            return false;
-        }
-        self.released.retain(|released| *released != tid);
-        let Some(task) = self.tasks.remove(&tid) else { return true };
-        if !self.tasks.values().any(|other| other.pid == task.pid) {
-            self.processes.remove(&task.pid);
-            self.queue.push_back(Event::Released { at: clock::stamp(), pid: task.pid });
-        }
-        true
     }
 
     fn at_call(&mut self, tid: i32) {
@@ -439,6 +411,10 @@ impl Tracer {
         let [first, second, ..] = registers;
         let entry = self.table.find(number, second)?;
         let (name, kind) = (entry.name, entry.kind);
+        if kind == Kind::IoUring && !self.options.io_uring && request::refuse(tid) {
+            self.queue.push_back(Event::IoUring { at: entered, pid, refused: true });
+            return None;
+        }
         let task = self.tasks.get_mut(&tid)?;
         let again = match &task.interrupted {
             Some((before, words, there)) => {
@@ -605,10 +581,6 @@ impl std::fmt::Debug for Tracer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tracer").field("options", &self.options).finish_non_exhaustive()
     }
-}
-
-fn gone(error: io::Error) -> io::Result<()> {
-    if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) }
 }
 
 /// Ends a child that could not be traced.

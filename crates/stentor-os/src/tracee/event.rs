@@ -71,12 +71,14 @@ pub enum Event {
         /// The process.
         pid: i32,
     },
-    /// A program set up io_uring(7): what it does through it is not seen.
+    /// A program asked for io_uring(7): what it does through it is not seen.
     IoUring {
         /// When.
         at: Stamp,
         /// The process.
         pid: i32,
+        /// It was told that there is none (ENOSYS), as [`super::Options`] demand.
+        refused: bool,
     },
     /// A process goes on untraced, as asked.
     Released {
@@ -241,14 +243,25 @@ pub enum Arguments {
     },
     /// epoll_ctl.
     EpollControl {
+        /// The epoll instance's descriptor.
+        epoll: i32,
         /// EPOLL_CTL_ number.
         operation: i32,
         /// The descriptor added, changed or removed.
         descriptor: i32,
         /// EPOLL event bits.
         events: u32,
+        /// What epoll_wait returns for it: whatever the program likes, often the descriptor.
+        data: u64,
     },
-    /// epoll_wait and its kin; io_uring_setup; restart_syscall.
+    /// epoll_wait and its kin.
+    EpollWait {
+        /// The epoll instance's descriptor.
+        epoll: i32,
+        /// EPOLL event bits, and the data of epoll_ctl.
+        found: Vec<(u32, u64)>,
+    },
+    /// io_uring_setup; restart_syscall.
     None,
 }
 

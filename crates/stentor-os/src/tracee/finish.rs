@@ -64,7 +64,7 @@ impl Tracer {
         let (kind, call) = (pending.kind, pending.call);
         if kind == Kind::IoUring && matches!(call.outcome, Outcome::Returned(_)) {
             let at = call.left.unwrap_or(call.entered);
-            self.queue.push_back(Event::IoUring { at, pid: call.pid });
+            self.queue.push_back(Event::IoUring { at, pid: call.pid, refused: false });
         }
         self.queue.push_back(Event::Call(call));
     }

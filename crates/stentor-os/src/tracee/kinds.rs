@@ -94,16 +94,18 @@ const CALLS: &[Entry] = &[
     entry(libc::SYS_dup2, "dup2", Kind::DuplicateTo),
 ];
 
+/// asm-generic/ioctls.h; the type of libc's constants differs between C libraries.
+const FIONBIO: c_long = 0x5421;
+const FIONREAD: c_long = 0x541b;
+const TIOCOUTQ: c_long = 0x5411;
+
 /// Calls that stop for some values of their second argument only.
 const SOME: &[(Entry, &[c_long])] = &[
     (
         entry(libc::SYS_fcntl, "fcntl", Kind::Control),
         &[libc::F_DUPFD as c_long, libc::F_DUPFD_CLOEXEC as c_long, libc::F_SETFL as c_long],
     ),
-    (
-        entry(libc::SYS_ioctl, "ioctl", Kind::Ioctl),
-        &[libc::FIONBIO as c_long, libc::FIONREAD as c_long, libc::TIOCOUTQ as c_long],
-    ),
+    (entry(libc::SYS_ioctl, "ioctl", Kind::Ioctl), &[FIONBIO, FIONREAD, TIOCOUTQ]),
 ];
 
 /// Calls that wait for several descriptors.
@@ -155,7 +157,8 @@ impl Table {
             rules.stop_if.push((add(entry), values));
         }
         let uring = add(&IO_URING);
-        if io_uring {
+        // Where the tracer can refuse it, it stops, so that it is told of.
+        if io_uring || cfg!(target_arch = "x86_64") {
             rules.stop.push(uring);
         } else {
             // Programs fall back to epoll; its operations would cause no stop.

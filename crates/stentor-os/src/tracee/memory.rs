@@ -9,6 +9,8 @@ use super::event::{Address, Message};
 
 /// At most this many buffers of one message, and messages of one call, are looked at (IOV_MAX).
 const PARTS_MAX: u64 = 1024;
+/// Whatever length a program passes, no more is copied at once.
+const READ_BYTES_MAX: u64 = 1 << 24;
 /// struct sockaddr_storage.
 const ADDRESS_BYTES_MAX: u64 = 128;
 /// struct msghdr and struct mmsghdr of 64 bits.
@@ -38,7 +40,8 @@ fn int_at(bytes: &[u8], at: usize) -> i32 {
 impl Memory {
     /// Reads up to `length` bytes from `address`; fewer, or none, where the program has none.
     pub(super) fn bytes(self, address: u64, length: u64) -> Vec<u8> {
-        let (Ok(address), Ok(length)) = (usize::try_from(address), usize::try_from(length)) else {
+        let length = usize::try_from(length.min(READ_BYTES_MAX));
+        let (Ok(address), Ok(length)) = (usize::try_from(address), length) else {
             return Vec::new();
         };
         let mut bytes = vec![0_u8; length];
@@ -137,6 +140,18 @@ impl Memory {
         };
         let table = self.bytes(at, count.min(PARTS_MAX).saturating_mul(8));
         table.chunks_exact(8).map(|e| (int_at(e, 0), short(e, 4), short(e, 6))).collect()
+    }
+
+    /// Some `struct epoll_event`, which is packed on x86-64 only: event bits and data.
+    pub(super) fn epoll_events(self, at: u64, count: u64) -> Vec<(u32, u64)> {
+        let (size, data_at) = if cfg!(target_arch = "x86_64") { (12, 4) } else { (16, 8) };
+        if at == 0 {
+            return Vec::new();
+        }
+        let bytes = u64::try_from(size).unwrap_or(16).saturating_mul(count.min(PARTS_MAX));
+        let table = self.bytes(at, bytes);
+        let events = |entry: &[u8]| (int_at(entry, 0).cast_unsigned(), word_at(entry, data_at));
+        table.chunks_exact(size).map(events).collect()
     }
 
     /// The members of an `fd_set` below `limit`.

@@ -4,7 +4,8 @@
 //! sockets with their arguments, and the state of the socket right after. What it means, and when
 //! to start or end something, is left to the roof.
 //!
-//! A tracer belongs to the thread that made it: the kernel answers no other.
+//! A tracer belongs to the thread that made it: the kernel answers no other. Other children of
+//! that thread are taken for threads it traces: they belong elsewhere.
 
 mod bell;
 mod decode;
@@ -13,6 +14,7 @@ mod event;
 mod filter;
 mod finish;
 mod kinds;
+mod leave;
 mod memory;
 mod request;
 mod snapshot;

@@ -104,6 +104,23 @@ pub(super) fn detach(tid: i32, signal: c_int) -> io::Result<()> {
     ptrace(DETACH, tid, 0, usize::try_from(signal).unwrap_or(0)).map(drop)
 }
 
+/// Answers a call with ENOSYS instead of making it, at the stop of its entry; false where it is
+/// not known how.
+///
+/// The number -1 names no call (Documentation/userspace-api/seccomp_filter in the kernel's
+/// sources), and x86-64 has put ENOSYS in the register of results before it looks at the number.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn refuse(tid: i32) -> bool {
+    const POKEUSER: c_long = 6;
+    let number_at = std::mem::offset_of!(libc::user_regs_struct, orig_rax);
+    ptrace(POKEUSER, tid, number_at, usize::MAX).is_ok()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) fn refuse(_: i32) -> bool {
+    false
+}
+
 /// What an event is about: the new thread's id, or the former one.
 pub(super) fn message(tid: i32) -> io::Result<i32> {
     let mut message: libc::c_ulong = 0;

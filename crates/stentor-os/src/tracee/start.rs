@@ -309,10 +309,9 @@ unsafe fn settle_streams(plan: &mut Plan) -> bool {
         }
     }
     for (number, descriptor) in (0..).zip(&plan.streams) {
+        let Some(descriptor) = descriptor else { continue };
         // SAFETY: takes numbers only.
-        if let Some(descriptor) = descriptor
-            && unsafe { libc::dup2(*descriptor, number) } < 0
-        {
+        if unsafe { libc::dup2(*descriptor, number) } < 0 {
             return false;
         }
     }

@@ -34,12 +34,13 @@ fn made<T: PartialOrd + From<i8> + Copy>(name: &str, result: T) -> T {
     result
 }
 
-const SIZE: libc::socklen_t = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+/// Of a sockaddr_in.
+const SIZE: libc::socklen_t = 16;
 
 fn loopback(port: u16) -> libc::sockaddr_in {
     // SAFETY: a plain C struct, for which all zeros is a valid value.
     let mut address: libc::sockaddr_in = unsafe { std::mem::zeroed() };
-    address.sin_family = libc::AF_INET as u16;
+    address.sin_family = u16::try_from(libc::AF_INET).unwrap();
     address.sin_port = port;
     address.sin_addr.s_addr = u32::from_ne_bytes([127, 0, 0, 1]);
     address
@@ -235,10 +236,66 @@ fn io_uring() -> i32 {
     if ring >= 0 { 0 } else { std::io::Error::last_os_error().raw_os_error().unwrap() }
 }
 
+/// Two sockets made by the calls of i386 (socket is 359 there); 0 if the kernel has them.
+#[cfg(target_arch = "x86_64")]
+fn foreign() -> i32 {
+    let mut worked = 0;
+    for _ in 0..2 {
+        let mut result: i64 = 359;
+        // SAFETY: a system call with numbers only; rbx, which the compiler keeps for itself, is
+        // put back.
+        unsafe {
+            std::arch::asm!(
+                "xchg rbx, {domain}",
+                "int 0x80",
+                "xchg rbx, {domain}",
+                domain = inout(reg) 2_i64 => _,
+                inout("rax") result,
+                in("rcx") 2_i64,
+                in("rdx") 0_i64,
+                out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+            );
+        }
+        worked += i32::from(result >= 0);
+    }
+    i32::from(worked != 2)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn foreign() -> i32 {
+    1
+}
+
+/// A process of its own session that echoes datagrams until one says `end`. Its starter ends once
+/// it is ready.
+fn daemon() -> i32 {
+    use std::io::{Read, Write};
+    let (mut ready, mut tell) = std::os::unix::net::UnixStream::pair().unwrap();
+    child(move || {
+        // SAFETY: takes nothing.
+        assert!(unsafe { libc::setsid() } > 0);
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        tell.write_all(&[0]).unwrap();
+        let (mut bytes, mut answered) = ([0; 9], 0);
+        while &bytes[..3] != b"end" {
+            let (length, peer) = socket.recv_from(&mut bytes).unwrap();
+            socket.send_to(&bytes[..length], peer).unwrap();
+            answered += 1;
+        }
+        println!("answered {answered}");
+    });
+    ready.read_exact(&mut [0]).unwrap();
+    0
+}
+
 pub(crate) fn play(name: &str) -> i32 {
     share_counters();
     println!("\nROLE");
     match name {
+        "probe" => crate::refusals::say(),
+        "start" => crate::refusals::start(),
+        "daemon" => daemon(),
+        "foreign" => foreign(),
         "stress" => stress(),
         "kill" => kill(),
         "fork" => fork(),

@@ -27,12 +27,8 @@ pub(crate) struct Seen {
 pub(crate) type Prepared = (Command, OwnedFd);
 
 fn prepare(program: impl Into<OsString>, arguments: &[&str]) -> Prepared {
-    let (output, theirs) = nix::unistd::pipe().unwrap();
-    // Other tests fork at the same time: their children must not keep this pipe open.
-    for end in [&output, &theirs] {
-        let flag = nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC);
-        nix::fcntl::fcntl(end, flag).unwrap();
-    }
+    // Other tests fork at the same time: their programs must not keep this pipe open.
+    let (output, theirs) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
     let command = Command {
         program: program.into(),
         arguments: arguments.iter().map(OsString::from).collect(),
@@ -56,7 +52,7 @@ pub(crate) fn python(script: &str, port: Option<u16>) -> Prepared {
 /// This binary in a role. It has no output but the role's: the harness writes to another stream.
 pub(crate) fn role(name: &str) -> Prepared {
     let this = std::env::current_exe().unwrap();
-    let arguments = ["program", "--exact", "--ignored", "--nocapture", "--quiet"];
+    let arguments = ["calls::program", "--exact", "--ignored", "--nocapture", "--quiet"];
     let (mut command, output) = prepare(this, &arguments);
     let mut environment: Vec<_> = std::env::vars_os().collect();
     environment.push((ROLE.into(), name.into()));
@@ -80,7 +76,7 @@ pub(crate) fn watch(
     drop(command);
     let reader = std::thread::spawn(move || read(output));
     let mut events = Vec::new();
-    while let Some(event) = tracer.next().unwrap() {
+    while let Some(event) = tracer.next_event().unwrap() {
         act(tracer, &event);
         events.push(event);
     }

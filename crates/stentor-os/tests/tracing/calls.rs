@@ -1,22 +1,17 @@
 //! The tracer on whole programs: nothing they do on sockets is missed, nothing they do is changed.
 //!
-//! Most traced programs are this test binary itself, in a role (`tracing/roles.rs`), so that they
+//! Most traced programs are this test binary itself, in a role (`roles.rs`), so that they
 //! need no interpreter.
-
-#![cfg(target_os = "linux")]
-
-#[path = "tracing/roles.rs"]
-mod roles;
-#[path = "tracing/watch.rs"]
-mod watch;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::apart::{Who, apart};
+use crate::roles;
+use crate::watch::{self, OPTIONS, ROLE, Seen, calls, ending, present, python, role, shell, watch};
 use stentor_os::tracee::{
     Address, Arguments, Command, Ending, Event, Options, Outcome, StartStep, Tracer,
 };
-use watch::{OPTIONS, Seen, calls, ending, present, python, role, shell, watch};
 
 fn tracer() -> Option<Tracer> {
     let possible = stentor_os::privilege::probe();
@@ -65,6 +60,15 @@ fn threads_forks_and_signals_lose_no_call() {
 }
 
 #[test]
+fn nor_as_an_unprivileged_user() {
+    apart(Who::Nobody, || {
+        let tracing = tracer().is_some();
+        no_call_is_lost(OPTIONS, 2);
+        tracing
+    });
+}
+
+#[test]
 fn nor_without_snapshots_nor_without_the_filter() {
     no_call_is_lost(Options { snapshots: false, ..OPTIONS }, 2);
     no_call_is_lost(Options { filter: false, ..OPTIONS }, 2);
@@ -75,9 +79,10 @@ import socket
 s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(1)
 c, a = s.accept(); c.send(c.recv(1024).upper()); c.close()";
 const TCP_CLIENT: &str = "
-import socket, sys
+import socket, struct, sys
 s = socket.socket(); s.connect(('127.0.0.1', int(sys.argv[1])))
-s.send(b'hello'); print(s.recv(1024).decode()); s.close()";
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack('ll', 20, 0))
+s.send(b'hello'); print(s.recv(1024).decode()); assert s.recv(1024) == b''; s.close()";
 const UDP_SERVER: &str = "
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('127.0.0.1', 0))
@@ -118,7 +123,7 @@ fn the_tcp_programs_of_the_lecture_are_seen_call_by_call() {
         let all = calls(&server.events).filter(|call| call.pid == pid).map(|call| call.name);
         all.filter(|name| wanted.contains(name)).collect()
     };
-    assert_eq!(names(client.pid), ["socket", "connect", "sendto", "recvfrom"]);
+    assert_eq!(names(client.pid), ["socket", "connect", "sendto", "recvfrom", "recvfrom"]);
     let expected = ["socket", "bind", "listen", "accept4", "recvfrom", "sendto"];
     assert_eq!(names(server.pid), expected);
     let of = |pid, name| {
@@ -134,8 +139,8 @@ fn the_tcp_programs_of_the_lecture_are_seen_call_by_call() {
     let accepted = accepted.after.as_ref().unwrap();
     assert_eq!((&accepted.peer, &accepted.local), (&connected.local, &connected.peer));
     assert_eq!(accepted.tcp.unwrap().state.name(), "ESTABLISHED");
-    // The state before close is told, and the copy it took did not keep the connection open:
-    // both programs ended by themselves.
+    // The state before close is told, and the copy it took did not hold the FIN back, for which
+    // the client waited.
     assert!(of(server.pid, "close").before.is_some());
 }
 
@@ -172,7 +177,7 @@ fn a_command_that_cannot_run_says_why() {
     assert_eq!(failure.step, StartStep::Directory);
     let nul = tracer.start(&Command { program: "a\0b".into(), ..Command::default() }).unwrap_err();
     assert_eq!(nul.step, StartStep::Prepare);
-    assert_eq!(tracer.next().unwrap(), None);
+    assert_eq!(tracer.next_event().unwrap(), None);
 }
 
 #[test]
@@ -257,6 +262,32 @@ fn a_call_that_blocks_for_ever_can_be_ended_by_the_bell() {
 }
 
 #[test]
+fn no_ring_is_lost() {
+    let Some(mut tracer) = tracer() else { return };
+    const RINGS: usize = 500;
+    let (bell, (heard, next)) = (tracer.bell(), std::sync::mpsc::channel());
+    let ringer = std::thread::spawn(move || {
+        for _ in 0..RINGS {
+            bell.ring();
+            next.recv().unwrap();
+        }
+    });
+    let mut rings = 0;
+    let seen = watch(&mut tracer, role("block"), |tracer, event| {
+        if *event == Event::Rung {
+            rings += 1;
+            heard.send(()).unwrap();
+            if rings == RINGS {
+                tracer.signal(tracer.processes()[0], libc::SIGKILL).unwrap();
+            }
+        }
+    });
+    ringer.join().unwrap();
+    assert_eq!(rings, RINGS);
+    assert_eq!(ending(&seen), Ending::Killed { signal: libc::SIGKILL, core: false });
+}
+
+#[test]
 fn a_call_cut_off_by_death_is_reported() {
     let Some(mut tracer) = tracer() else { return };
     let seen = watch(&mut tracer, role("block"), |tracer, event| {
@@ -280,12 +311,21 @@ fn a_call_cut_off_by_death_is_reported() {
 fn io_uring_is_refused_or_flagged() {
     let Some(seen) = run(OPTIONS, "io_uring") else { return };
     assert_eq!(ending(&seen), Ending::Exited(libc::ENOSYS));
+    let told = |seen: &Seen, expected: bool| {
+        seen.events
+            .iter()
+            .any(|event| matches!(event, Event::IoUring { refused, .. } if *refused == expected))
+    };
+    // Elsewhere the filter refuses it by itself.
+    assert_eq!(told(&seen, true), cfg!(target_arch = "x86_64"));
+    let Some(seen) = run(Options { filter: false, ..OPTIONS }, "io_uring") else { return };
+    assert_eq!(told(&seen, true), cfg!(target_arch = "x86_64"));
     let Some(seen) = run(Options { io_uring: true, ..OPTIONS }, "io_uring") else { return };
     if ending(&seen) != Ending::Exited(0) {
         eprintln!("SKIPPED: io_uring is refused here: {:?}", ending(&seen));
         return;
     }
-    assert!(seen.events.iter().any(|event| matches!(event, Event::IoUring { .. })));
+    assert!(told(&seen, false));
 }
 
 #[test]
@@ -308,6 +348,53 @@ fn a_released_program_goes_on_by_itself() {
 }
 
 #[test]
+fn a_daemon_entrusted_to_a_keeper_outlives_the_tracer() {
+    let Some(mut tracer) = tracer() else { return };
+    let (command, output) = role("daemon");
+    let root = tracer.start(&command).unwrap();
+    drop(command);
+    let (mut port, mut ended) = (None, false);
+    while !ended {
+        match tracer.next_event().unwrap().unwrap() {
+            Event::Call(call) if call.name == "bind" => {
+                let Some(Address::Ip(local)) = call.after.unwrap().local else { panic!() };
+                port = Some(local.port());
+            }
+            Event::Ended { pid, how, .. } if pid == root => {
+                assert_eq!(how, Ending::Exited(0));
+                ended = true;
+            }
+            _ => {}
+        }
+    }
+    let daemons = tracer.processes();
+    assert_eq!(daemons.len(), 1);
+    assert_ne!(tracer.session(daemons[0]).unwrap(), tracer.session(0).unwrap());
+    if let Err(error) = tracer.entrust(&daemons) {
+        eprintln!("SKIPPED: a keeper may not trace here: {error}");
+        return;
+    }
+    let mut left = Vec::new();
+    while let Some(event) = tracer.next_event().unwrap() {
+        left.push(event);
+    }
+    assert!(matches!(left.last(), Some(Event::Released { pid, .. }) if *pid == daemons[0]));
+    drop(tracer);
+    // Its calls still work: it answers, and tells at the end how often.
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(("127.0.0.1", port.unwrap())).unwrap();
+    // An answer that never comes shall fail the test and not hang it.
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    for words in [&b"one"[..], b"two", b"end"] {
+        socket.send(words).unwrap();
+        let mut answer = [0; 9];
+        let length = socket.recv(&mut answer).unwrap();
+        assert_eq!(&answer[..length], words);
+    }
+    assert!(watch::read(output).ends_with("answered 3\n"));
+}
+
+#[test]
 fn dropping_the_tracer_ends_what_it_traces() {
     let Some(mut tracer) = tracer() else { return };
     let (command, output) = role("block");
@@ -318,11 +405,29 @@ fn dropping_the_tracer_ends_what_it_traces() {
     assert_eq!(watch::read(output), "");
 }
 
+#[test]
+fn a_program_of_another_instruction_set_is_flagged_once() {
+    let Some(seen) = run(OPTIONS, "foreign") else { return };
+    if ending(&seen) != Ending::Exited(0) {
+        eprintln!("SKIPPED: no 32-bit calls here: {:?}", ending(&seen));
+        return;
+    }
+    let foreign = seen.events.iter().filter(|event| matches!(event, Event::Foreign { .. }));
+    assert_eq!(foreign.count(), 1);
+}
+
+#[test]
+fn where_nobody_may_trace_a_start_says_so() {
+    let said = crate::refusals::denied("start", &[(libc::SYS_ptrace, libc::EPERM)]);
+    let expected = "ptrace(PTRACE_SEIZE) true: operation not permitted (EPERM)\n";
+    assert!(said.ends_with(expected), "{said}");
+}
+
 /// The traced programs; of no interest by itself.
 #[test]
 #[ignore = "a program for the other tests to trace"]
 fn program() {
-    if let Ok(name) = std::env::var(watch::ROLE) {
+    if let Ok(name) = std::env::var(ROLE) {
         std::process::exit(roles::play(&name));
     }
 }
