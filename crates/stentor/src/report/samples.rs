@@ -590,8 +590,5 @@ pub(super) fn long(packets: u64) -> Ladder {
         .drain(..)
         .map(|(lane, place)| Row { at: us(10 * u64::from(place)), mark: Mark::Call(lane, place) });
     s.talk.rows.extend(rows);
-    s.talk.rows.sort_by_key(|row| row.at);
-    let talk = std::mem::replace(&mut s.talk, empty(Protocol::Other, 0, 0));
-    s.ladder.groups.push(talk);
     s.finish()
 }

@@ -83,10 +83,11 @@ impl PacketWords {
             return self.broken(room);
         };
         for piece in &self.more {
-            if line.width() + piece.width() + 3 <= room {
-                line.push(' ');
-                line.push_str(piece);
+            if line.width() + piece.width() + 3 > room {
+                break;
             }
+            line.push(' ');
+            line.push_str(piece);
         }
         vec![line]
     }
@@ -319,11 +320,22 @@ pub fn entered(call: &CallMark) -> String {
     format!("{} {}({})", number(call.number), call.name, clean(&call.arguments))
 }
 
-/// How it came back: `= 6 "HELLO\n"`.
-pub fn outcome(call: &CallMark) -> String {
+/// How it came back: `= 6 "HELLO\n"`; of the bytes no more than fits in `columns` with its quotes.
+pub fn outcome(call: &CallMark, columns: usize) -> String {
     let mut words = format!("= {}", clean(&call.outcome));
     if !call.excerpt.is_empty() {
-        let _ = write!(words, " \"{}\"", clean(&call.excerpt));
+        let excerpt = clean(&call.excerpt);
+        let _ = match excerpt.width() + 2 <= columns {
+            true => write!(words, " \"{excerpt}\""),
+            false => {
+                let excerpt = excerpt.trim_end_matches('…');
+                write!(
+                    words,
+                    " \"{}…\"",
+                    fit(excerpt, columns.saturating_sub(2)).trim_end_matches('…')
+                )
+            }
+        };
     }
     words
 }

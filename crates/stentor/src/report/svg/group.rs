@@ -148,7 +148,7 @@ impl<'a> Picture<'a> {
     }
 
     fn call(&mut self, time: &str, lane: Lane, place: u32, call: &CallMark, mark: Mark) {
-        let whole = format!("{} {}", words::entered(call), words::outcome(call));
+        let whole = format!("{} {}", words::entered(call), words::outcome(call, COLUMNS - 2));
         let waited = words::waited(call)
             .map_or(String::new(), |waited| format!(" ({})", waited.replace(' ', "\u{a0}")));
         let said = match mark {
@@ -158,7 +158,7 @@ impl<'a> Picture<'a> {
             Mark::CallBegins(..) => words::entered(call),
             Mark::CallEnds(..) => {
                 let number = words::number(call.number);
-                format!("{number} {} {}{waited}", call.name, words::outcome(call))
+                format!("{number} {} {}{waited}", call.name, words::outcome(call, COLUMNS - 2))
             }
             Mark::Call(..) | Mark::Packet(_) | Mark::State(..) => whole.clone(),
         };

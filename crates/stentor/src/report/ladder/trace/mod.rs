@@ -32,7 +32,8 @@ const BARS_MAX: usize = 4;
 pub fn terminal(ladder: &Ladder, width: usize, colour: bool) -> String {
     let width = width.clamp(WIDTH_MIN, WIDTH_MAX);
     let frame = Frame::new(ladder, width);
-    let mut page = Page { ladder, frame, width, colour, text: String::new() };
+    let text = String::new();
+    let mut page = Page { ladder, frame, width, colour, text, shortened: false };
     page.head();
     for group in &ladder.groups {
         page.group(group);
@@ -75,6 +76,8 @@ struct Page<'a> {
     width: usize,
     colour: bool,
     text: String,
+    /// Whether a label was, and the legend has to say how.
+    shortened: bool,
 }
 
 /// What is going on in a conversation while it is drawn.
@@ -222,7 +225,10 @@ impl Page<'_> {
             0..12 => String::new(),
             wire => format!("{}wire", " ".repeat((wire - 4) / 2)),
         };
-        let (left, right) = (ends("  client calls", "socket "), ends(" socket", "server calls  "));
+        let names =
+            if half < 24 { ["  client", "server  "] } else { ["  client calls", "server calls  "] };
+        let [client, server] = names;
+        let (left, right) = (ends(client, "socket "), ends(" socket", server));
         self.row("time/ms", (Ink::Faint, &left), life, (Ink::Faint, &wire), (Ink::Faint, &right));
     }
 
@@ -285,9 +291,8 @@ impl Page<'_> {
         if self.ladder.groups.iter().any(|group| group.rows.iter().any(calls)) {
             legend.push("┊ the call waits".into());
         }
-        if self.text.contains('+') && self.ladder.groups.iter().any(|g| g.protocol == Protocol::Tcp)
-        {
-            legend.push("1+6: bytes 1 to 6".into());
+        if self.shortened {
+            legend.push("1+6: bytes 1 to 6; w: window".into());
         }
         let glued: Vec<String> = legend.iter().map(|item| item.replace(' ', "\u{a0}")).collect();
         for line in wrap(&glued.join("  "), self.width) {
@@ -306,14 +311,18 @@ enum Part {
     End,
 }
 
-fn said(call: &CallMark, part: Part) -> String {
+fn said(call: &CallMark, part: Part, columns: usize) -> String {
     match part {
-        Part::Whole => format!("{} {}", words::entered(call), words::outcome(call)),
+        Part::Whole => format!("{} {}", words::entered(call), words::outcome(call, columns)),
         Part::Begin if call.left.is_none() => format!("{}: never came back", words::entered(call)),
         Part::Begin => words::entered(call),
         Part::End => {
-            let back =
-                format!("{} {} {}", words::number(call.number), call.name, words::outcome(call));
+            let back = format!(
+                "{} {} {}",
+                words::number(call.number),
+                call.name,
+                words::outcome(call, columns)
+            );
             match words::waited(call) {
                 // One word, so that no line ends between number and unit.
                 Some(waited) => format!("{back} ({})", waited.replace(' ', "\u{a0}")),
@@ -329,7 +338,9 @@ impl Page<'_> {
         let room = self.frame.half.saturating_sub(talk.bars(lane) + 2);
         let ink = if call.failed && part != Part::Begin { Ink::Failed } else { Ink::Plain };
         let mut lines: Vec<(Ink, String)> = Vec::new();
-        for (number, line) in wrap(&said(call, part), room).into_iter().enumerate() {
+        for (number, line) in
+            wrap(&said(call, part, room.saturating_sub(2)), room).into_iter().enumerate()
+        {
             let line = line.replace('\u{a0}', " ");
             lines.push((ink, if number == 0 { line } else { format!("  {line}") }));
         }
@@ -476,6 +487,8 @@ impl Page<'_> {
                 if !tcp.flags.has(stentor_core::timeline::header::Flags::RST));
         let ink = Ink::Grade(cause.grade);
         let labels = words.lines(self.frame.wire.saturating_sub(4));
+        let whole = labels.first().is_some_and(|label| label.starts_with(&words.line()));
+        self.shortened |= !whole && arrow.headers.tcp().is_some();
         for (number, label) in labels.iter().enumerate() {
             let first = number == 0;
             let mut line = self.clock(if first { time } else { "" });
