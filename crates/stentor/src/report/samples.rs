@@ -461,7 +461,7 @@ pub(super) fn full() -> Ladder {
     let strange = s.segment(SERVER, 450_200, ACK, [2, 65_484, 0, 65_536], "");
     s.link(strange, Some(receive), Relation::Cause, Rule::Ack, Grade::Inferred);
     s.segment(SERVER, 450_300, ACK, [2, 65_484, 0, 65_536], "");
-    s.call(CLIENT, 460_000..0, "recvfrom(3, 1024) = ...", "");
+    s.call(CLIENT, 460_000..460_000, "recvfrom(3, 1024) = ...", "");
     s.finding(320, "peer's window 0 for 249.7 ms", &[], &[closed, open]);
     s.ladder.remarks.push(Remarked {
         at: us(470_000),

@@ -13,9 +13,8 @@ use stentor_core::timeline::ladder::{
 use stentor_core::timeline::record::{Mode, Wire};
 use stentor_core::timeline::stream::Kind;
 use stentor_core::timeline::verdict::Finding;
-use unicode_width::UnicodeWidthStr;
 
-use super::lines::fit;
+use super::lines::{columns, fit};
 
 /// Text that can be shown anywhere: what moves the cursor, turns the line round, takes no room or
 /// is no character of XML 1.0 (section 2.2) is written as its code.
@@ -78,12 +77,12 @@ impl PacketWords {
     pub fn lines(&self, room: usize) -> Vec<String> {
         let forms = [&self.full, &self.short, &self.terse];
         let Some(mut line) =
-            forms.into_iter().map(|form| self.joined(form)).find(|line| line.width() <= room)
+            forms.into_iter().map(|form| self.joined(form)).find(|line| columns(line) <= room)
         else {
             return self.broken(room);
         };
         for piece in &self.more {
-            if line.width() + piece.width() + 3 > room {
+            if columns(&line) + columns(piece) + 3 > room {
                 break;
             }
             line.push(' ');
@@ -105,7 +104,7 @@ impl PacketWords {
         let mut lines = vec![fit(&self.what, room)];
         for piece in &self.short {
             match lines.last_mut() {
-                Some(line) if line.width() + 1 + piece.width() <= room => {
+                Some(line) if columns(line) + 1 + columns(piece) <= room => {
                     line.push(' ');
                     line.push_str(piece);
                 }
@@ -320,19 +319,19 @@ pub fn entered(call: &CallMark) -> String {
     format!("{} {}({})", number(call.number), call.name, clean(&call.arguments))
 }
 
-/// How it came back: `= 6 "HELLO\n"`; of the bytes no more than fits in `columns` with its quotes.
-pub fn outcome(call: &CallMark, columns: usize) -> String {
+/// How it came back: `= 6 "HELLO\n"`; of the bytes no more than fits in `room` columns with their quotes.
+pub fn outcome(call: &CallMark, room: usize) -> String {
     let mut words = format!("= {}", clean(&call.outcome));
     if !call.excerpt.is_empty() {
         let excerpt = clean(&call.excerpt);
-        let _ = match excerpt.width() + 2 <= columns {
+        let _ = match columns(&excerpt) + 2 <= room {
             true => write!(words, " \"{excerpt}\""),
             false => {
                 let excerpt = excerpt.trim_end_matches('…');
                 write!(
                     words,
                     " \"{}…\"",
-                    fit(excerpt, columns.saturating_sub(2)).trim_end_matches('…')
+                    fit(excerpt, room.saturating_sub(2)).trim_end_matches('…')
                 )
             }
         };

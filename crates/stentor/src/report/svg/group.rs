@@ -114,9 +114,9 @@ impl<'a> Picture<'a> {
         {
             text(heading, x, 48, "small", &short(&format!("{end} {}", words::side(side)), 34));
         }
-        let _ = write!(
+        let _ = writeln!(
             heading,
-            "<text x=\"{TIME}\" y=\"48\" class=\"time\" text-anchor=\"end\">ms</text>\n"
+            "<text x=\"{TIME}\" y=\"48\" class=\"time\" text-anchor=\"end\">ms</text>"
         );
         self.y = 58;
     }
@@ -227,10 +227,10 @@ impl<'a> Picture<'a> {
         self.clock(time, y + 15);
         let inferred =
             if now.inferred { "<title>concluded from calls, not seen</title>" } else { "" };
-        let _ = write!(
+        let _ = writeln!(
             self.body,
             "<g class=\"state{guess}\">{inferred}<rect x=\"{}\" y=\"{}\" width=\"{width}\" height=\"18\" rx=\"9\"/>\
-             <text x=\"{x}\" y=\"{}\">{}</text></g>\n",
+             <text x=\"{x}\" y=\"{}\">{}</text></g>",
             x - width / 2,
             y + 2,
             y + 15,

@@ -3,7 +3,6 @@
 //! Where they stand is left to [`super`].
 
 use stentor_core::timeline::cause::Grade;
-use unicode_width::UnicodeWidthStr;
 
 /// What kind of words they are, and so how they look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +47,7 @@ impl Painted {
     pub(super) fn add(&mut self, ink: Ink, words: &str) -> &mut Painted {
         match self.0.last_mut() {
             Some((last, so_far)) if *last == ink => so_far.push_str(words),
-            _ if words.width() > 0 => self.0.push((ink, words.to_owned())),
+            _ if !words.is_empty() => self.0.push((ink, words.to_owned())),
             _ => {}
         }
         self

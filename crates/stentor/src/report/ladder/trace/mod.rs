@@ -12,10 +12,9 @@ use stentor_core::timeline::Lane;
 use stentor_core::timeline::cause::Grade;
 use stentor_core::timeline::ladder::{Arrow, CallMark, Group, Ladder, Mark, Protocol, StateMark};
 use stentor_core::timeline::record::Mode;
-use unicode_width::UnicodeWidthStr;
 
 use self::ink::{Ink, Painted};
-use super::lines::{fit, pad, wrap};
+use super::lines::{columns, fit, pad, wrap};
 use super::words;
 
 /// The narrowest drawing, in columns: below it labels would be broken at every word.
@@ -200,7 +199,7 @@ impl Page<'_> {
 
     fn group_head(&mut self, group: &Group, life: &str) {
         let title = fit(&words::title(group), self.width.saturating_sub(8));
-        let rule = "━".repeat(self.width.saturating_sub(title.width() + 4));
+        let rule = "━".repeat(self.width.saturating_sub(columns(&title) + 4));
         let mut line = Painted::default();
         line.add(Ink::Faint, "━━ ").add(Ink::Strong, &title).add(Ink::Faint, &format!(" {rule}"));
         self.text.push('\n');
@@ -219,7 +218,7 @@ impl Page<'_> {
             );
         }
         let ends = |first: &str, last: &str| {
-            format!("{}{last}", pad(first, half.saturating_sub(last.width()), false))
+            format!("{}{last}", pad(first, half.saturating_sub(columns(last)), false))
         };
         let wire = match self.frame.wire {
             0..12 => String::new(),
@@ -261,8 +260,8 @@ impl Page<'_> {
 
     /// A sentence over the whole width, wrapped behind its mark.
     fn sentence(&mut self, mark: &str, ink: Ink, words: &str) {
-        let hang = " ".repeat(mark.width());
-        for (number, part) in wrap(words, self.width - mark.width()).iter().enumerate() {
+        let hang = " ".repeat(columns(mark));
+        for (number, part) in wrap(words, self.width - columns(mark)).iter().enumerate() {
             let mut line = Painted::default();
             // The hanging lines of `wrap` are two columns shorter, to be set in.
             let lead = if number == 0 { mark.to_owned() } else { format!("{hang}  ") };
@@ -311,9 +310,9 @@ enum Part {
     End,
 }
 
-fn said(call: &CallMark, part: Part, columns: usize) -> String {
+fn said(call: &CallMark, part: Part, room: usize) -> String {
     match part {
-        Part::Whole => format!("{} {}", words::entered(call), words::outcome(call, columns)),
+        Part::Whole => format!("{} {}", words::entered(call), words::outcome(call, room)),
         Part::Begin if call.left.is_none() => format!("{}: never came back", words::entered(call)),
         Part::Begin => words::entered(call),
         Part::End => {
@@ -321,7 +320,7 @@ fn said(call: &CallMark, part: Part, columns: usize) -> String {
                 "{} {} {}",
                 words::number(call.number),
                 call.name,
-                words::outcome(call, columns)
+                words::outcome(call, room)
             );
             match words::waited(call) {
                 // One word, so that no line ends between number and unit.
@@ -384,7 +383,7 @@ impl Page<'_> {
         let mut line = self.clock(time);
         match lane {
             Lane::Client => {
-                let room = half.saturating_sub(bars.width() + 1);
+                let room = half.saturating_sub(columns(bars) + 1);
                 line.add(Ink::Bar, bars)
                     .add(Ink::Plain, " ")
                     .add(said.0, &pad(said.1, room, false));
@@ -399,8 +398,8 @@ impl Page<'_> {
                 let bars: String = bars.chars().rev().collect();
                 let inner = bars.find(['╮', '╯']).map_or("", |at| bars.get(..at).unwrap_or(""));
                 let dotted = leader && inner.trim().is_empty();
-                let reach = half.saturating_sub(said.1.width() + 1 + bars.width());
-                let reach = if dotted { reach + inner.width() } else { reach };
+                let reach = half.saturating_sub(columns(said.1) + 1 + columns(&bars));
+                let reach = if dotted { reach + columns(inner) } else { reach };
                 let bars = if dotted { bars.get(inner.len()..).unwrap_or("") } else { &bars };
                 let lead = match reach {
                     reach if dotted && reach > 2 => format!(" {} ", "·".repeat(reach - 2)),
@@ -421,7 +420,7 @@ impl Page<'_> {
     /// The server's bars at its outer edge; `used` columns of its half are taken.
     fn bars_of_server(&self, line: &mut Painted, talk: &Talk, used: usize) {
         let bars: String = talk.drawn(Lane::Server, None, ' ').chars().rev().collect();
-        let room = self.frame.half.saturating_sub(used + bars.width());
+        let room = self.frame.half.saturating_sub(used + columns(&bars));
         line.add(Ink::Plain, &" ".repeat(room)).add(Ink::Bar, &bars);
     }
 
@@ -435,7 +434,7 @@ impl Page<'_> {
         before: Option<&StateMark>,
     ) {
         let dash = if now.inferred { "┄" } else { "" };
-        let room = self.frame.half.saturating_sub(talk.bars(lane) + 3 + dash.width());
+        let room = self.frame.half.saturating_sub(talk.bars(lane) + 3 + columns(dash));
         let said = words::state(now, before).join(" ");
         if said.is_empty() {
             return;
@@ -444,7 +443,7 @@ impl Page<'_> {
         for (number, said) in lines.iter().enumerate() {
             let time = if number == 0 { time } else { "" };
             let mut line = self.clock(time);
-            let used = said.width() + 1 + dash.width();
+            let used = columns(said) + 1 + columns(dash);
             match lane {
                 Lane::Client => {
                     let bars = talk.drawn(lane, None, ' ');
@@ -524,7 +523,7 @@ impl Page<'_> {
         label: &str,
         shaft: &str,
     ) {
-        let rest = shaft.repeat(self.frame.wire.saturating_sub(label.width() + 4));
+        let rest = shaft.repeat(self.frame.wire.saturating_sub(columns(label) + 4));
         match from {
             Lane::Client => {
                 line.add(ink, shaft).add(label_ink, &format!(" {label} "));
@@ -572,7 +571,7 @@ impl Page<'_> {
             (Lane::Server, false, true) => "┝",
             (Lane::Server, false, false) => "├",
         };
-        let used = who.width() + 2;
+        let used = columns(&who) + 2;
         match lane {
             Lane::Client => {
                 let bars = pad(&talk.drawn(lane, None, ' '), half.saturating_sub(used), false);
