@@ -60,8 +60,6 @@ pub struct PacketWords {
     pub full: Vec<String>,
     /// The same with less ink: `seq 1+6` is 6 bytes from 1 on.
     pub short: Vec<String>,
-    /// The same with the least: `1+6`, `w 65536`.
-    pub terse: Vec<String>,
     /// What may be shown if there is room: options, checksum, payload.
     pub more: Vec<String>,
 }
@@ -72,15 +70,19 @@ impl PacketWords {
         self.joined(&self.full)
     }
 
-    /// In lines of at most `room` columns: in full if one line holds it, else with less ink, else
-    /// broken between its pieces; what may be left out is added where one line holds it.
+    /// In lines of at most `room` columns: in full if one line holds it, else with less ink, at
+    /// last `1+6` and `w 65536`, else broken between its pieces; what may be left out is added where one line holds it.
     pub fn lines(&self, room: usize) -> Vec<String> {
-        let forms = [&self.full, &self.short, &self.terse];
-        let Some(mut line) =
-            forms.into_iter().map(|form| self.joined(form)).find(|line| columns(line) <= room)
-        else {
+        let mut line = self.joined(&self.full);
+        if columns(&line) > room {
+            line = self.joined(&self.short);
+        }
+        if columns(&line) > room {
+            line = line.replace("seq ", "").replace("win ", "w ");
+        }
+        if columns(&line) > room {
             return self.broken(room);
-        };
+        }
         for piece in &self.more {
             if columns(&line) + columns(piece) + 3 > room {
                 break;
@@ -125,7 +127,6 @@ pub fn packet(arrow: &Arrow) -> PacketWords {
                 what: "UDP".into(),
                 full: vec![format!("{} -> {}", udp.source, udp.destination), bytes(data)],
                 short: vec![bytes(data)],
-                terse: vec![bytes(data)],
                 more: vec![
                     format!("length {}", udp.length),
                     format!("cksum {:#06x}", udp.checksum),
@@ -136,25 +137,13 @@ pub fn packet(arrow: &Arrow) -> PacketWords {
             let about = icmp.about.map(|about| format!("for {}", about.destination));
             let about: Vec<String> = about.into_iter().collect();
             let what = message(icmp, arrow.headers.ip.source.is_ipv6());
-            PacketWords {
-                what,
-                full: about,
-                short: Vec::new(),
-                terse: Vec::new(),
-                more: Vec::new(),
-            }
+            PacketWords { what, full: about, short: Vec::new(), more: Vec::new() }
         }
         Transport::Other => {
             let ip = &arrow.headers.ip;
             let what = if ip.fragment { "fragment" } else { "IP" };
             let pieces = vec![format!("protocol {}", ip.protocol), bytes(ip.length)];
-            PacketWords {
-                what: what.into(),
-                full: pieces.clone(),
-                short: pieces.clone(),
-                terse: pieces,
-                more: Vec::new(),
-            }
+            PacketWords { what: what.into(), full: pieces.clone(), short: pieces, more: Vec::new() }
         }
     };
     if !arrow.excerpt.is_empty() {
@@ -195,10 +184,11 @@ fn segment(arrow: &Arrow, tcp: &Tcp) -> PacketWords {
     if let Some(kind) = arrow.tcp.and_then(|relative| kind(relative.kind)) {
         more.push(kind.to_owned());
     }
-    more.extend(options(tcp).into_iter().filter(|option| !option.starts_with("timestamp")));
-    let terse = |piece: &String| piece.replace("seq ", "").replace("win ", "w ");
-    let terse = short.iter().map(terse).collect();
-    PacketWords { what: tcp.flags.to_string(), full, short, terse, more }
+    // Every segment has timestamps; the other options say something.
+    let mut rare = *tcp;
+    rare.options.timestamps = None;
+    more.extend(options(&rare));
+    PacketWords { what: tcp.flags.to_string(), full, short, more }
 }
 
 /// The kinds of segments that their flags do not tell.

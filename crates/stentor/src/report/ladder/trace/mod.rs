@@ -413,7 +413,7 @@ impl Page<'_> {
 
     /// Lifeline, empty wire, lifeline.
     fn wire_between(&self, line: &mut Painted, talk: &Talk) {
-        line.add(Ink::Faint, talk.life).add(Ink::Plain, &" ".repeat(self.frame.wire));
+        line.add(Ink::Faint, talk.life).space(self.frame.wire);
         line.add(Ink::Faint, talk.life);
     }
 
@@ -421,7 +421,7 @@ impl Page<'_> {
     fn bars_of_server(&self, line: &mut Painted, talk: &Talk, used: usize) {
         let bars: String = talk.drawn(Lane::Server, None, ' ').chars().rev().collect();
         let room = self.frame.half.saturating_sub(used + columns(&bars));
-        line.add(Ink::Plain, &" ".repeat(room)).add(Ink::Bar, &bars);
+        line.space(room).add(Ink::Bar, &bars);
     }
 
     /// A change of state, by the lifeline it is about.
@@ -450,13 +450,13 @@ impl Page<'_> {
                     let room = self.frame.half.saturating_sub(used);
                     line.add(Ink::Bar, &pad(&bars, room, false)).add(Ink::State, said);
                     line.add(Ink::State, &format!(" {dash}")).add(Ink::State, "┤");
-                    line.add(Ink::Plain, &" ".repeat(self.frame.wire)).add(Ink::Faint, talk.life);
+                    line.space(self.frame.wire).add(Ink::Faint, talk.life);
                     self.bars_of_server(&mut line, talk, 0);
                 }
                 Lane::Server => {
                     let bars = talk.drawn(Lane::Client, None, ' ');
                     line.add(Ink::Bar, &pad(&bars, self.frame.half, false));
-                    line.add(Ink::Faint, talk.life).add(Ink::Plain, &" ".repeat(self.frame.wire));
+                    line.add(Ink::Faint, talk.life).space(self.frame.wire);
                     line.add(Ink::State, &format!("├{dash} ")).add(Ink::State, said);
                     self.bars_of_server(&mut line, talk, used);
                 }
