@@ -98,7 +98,8 @@ fn a_million_packets() {
         for (form, draw) in forms {
             let began = Instant::now();
             let bytes = draw().len();
-            println!("{name}, {form}: {} ms, {bytes} bytes", began.elapsed().as_millis());
+            let took = began.elapsed().as_millis();
+            crate::report::console::notice(format!("{name}, {form}: {took} ms, {bytes} bytes"));
         }
     }
 }
