@@ -50,7 +50,7 @@ pub fn diagram(ladder: &Ladder, text_max: usize) -> String {
             }
         }
         for finding in &group.findings {
-            let line = escape(&cut(&words::finding(finding)));
+            let line = escape(&cut(&words::finding(ladder, finding)));
             let line = format!("  Note over c{place},s{place}: {line}\n");
             full |= text.len() + line.len() > text_max;
             if !full {

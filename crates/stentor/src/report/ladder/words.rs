@@ -416,15 +416,23 @@ pub fn made(ladder: &Ladder) -> String {
     format!("{mode}{wire}{system}")
 }
 
-/// A finding with the numbers of its witnesses: `1 send = 7 segments (#4; packets 4-10)`.
-pub fn finding(finding: &Finding) -> String {
+/// A finding with its witnesses, packets with the time of the first, by which it is found in any
+/// form: `1 send = 7 segments (#4; packets 4-10 from 0.310 ms on)`.
+pub fn finding(ladder: &Ladder, finding: &Finding) -> String {
     let calls = numbers("", "", "#", finding.calls.iter().map(|call| u64::from(call.0) + 1));
-    let packets = numbers(
-        "packet ",
-        "packets ",
-        "",
-        finding.packets.iter().map(|packet| capture_number(*packet)),
-    );
+    let packets = finding.packets.iter().map(|packet| capture_number(*packet));
+    let mut packets = numbers("packet ", "packets ", "", packets);
+    let first = finding.packets.iter().min().and_then(|first| {
+        let place = ladder.packets.binary_search_by_key(first, |arrow| arrow.number).ok()?;
+        ladder.packets.get(place)
+    });
+    if let Some(first) = first {
+        let at = time(first.at);
+        let _ = match finding.packets.len() {
+            1 => write!(packets, " at {at} ms"),
+            _ => write!(packets, " from {at} ms on"),
+        };
+    }
     let words = clean(&finding.words);
     match (calls.as_str(), packets.as_str()) {
         ("", "") => words,

@@ -386,7 +386,9 @@ impl<'a> Picture<'a> {
 
     fn findings(&mut self, group: &Group) {
         for finding in &group.findings {
-            for (number, line) in wrap(&words::finding(finding), 116).iter().enumerate() {
+            for (number, line) in
+                wrap(&words::finding(self.ladder, finding), 116).iter().enumerate()
+            {
                 self.y += 17;
                 let bullet = if number == 0 { "• " } else { "  " };
                 text(&mut self.body, 30, self.y, "finding", &format!("{bullet}{line}"));

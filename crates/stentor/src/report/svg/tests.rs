@@ -31,7 +31,7 @@ fn the_lecture_is_all_there() {
         "\"HELLO\\n\"",
         "#2 connect = 0 (90 us)",
         "TIME_WAIT",
-        "• handshake finished 0.2 ms before accept() (#2, #3; packet 3)",
+        "• handshake finished 0.2 ms before accept() (#2, #3; packet 3 at 1.050 ms)",
     ] {
         assert!(texts.iter().any(|text| text == said), "{said} is not among {texts:?}");
     }

@@ -272,7 +272,7 @@ impl Page<'_> {
 
     fn findings(&mut self, group: &Group) {
         for finding in &group.findings {
-            self.sentence("  * ", Ink::Found, &words::finding(finding));
+            self.sentence("  * ", Ink::Found, &words::finding(self.ladder, finding));
         }
     }
 
@@ -479,7 +479,10 @@ impl Page<'_> {
         };
         let mut words = words::packet(arrow);
         if wide && protocol != Protocol::Unix {
-            words.more.insert(0, format!("packet {}", words::capture_number(arrow.number)));
+            // Before the payload: findings speak of packets by number.
+            let place = words.more.iter().position(|piece| piece.starts_with('"'));
+            let number = format!("packet {}", words::capture_number(arrow.number));
+            words.more.insert(place.unwrap_or(words.more.len()), number);
         }
         let zero = arrow.tcp.is_some_and(|tcp| tcp.window == Some(0))
             && matches!(&arrow.headers.transport, stentor_core::timeline::header::Transport::Tcp(tcp)
