@@ -16,6 +16,9 @@ use super::ladder::words;
 /// the end of ours.
 pub const TEXT_MAX: usize = 49_000;
 
+/// A note does not scroll.
+const COLUMNS_MAX: usize = 200;
+
 /// Draws as much of the ladder as `text_max` characters hold, and says what is missing.
 pub fn diagram(ladder: &Ladder, text_max: usize) -> String {
     let mut text = String::from("sequenceDiagram\n");
@@ -47,7 +50,7 @@ pub fn diagram(ladder: &Ladder, text_max: usize) -> String {
             }
         }
         for finding in &group.findings {
-            let line = escape(&cut(&words::finding(finding)));
+            let line = escape(&cut(&words::finding(ladder, finding)));
             let line = format!("  Note over c{place},s{place}: {line}\n");
             full |= text.len() + line.len() > text_max;
             if !full {
@@ -80,9 +83,14 @@ fn line(
             let ended = matches!(mark, Mark::CallEnds(..));
             let words = match ended {
                 true => {
-                    format!("{} {} {}", words::number(call.number), call.name, words::outcome(call))
+                    format!(
+                        "{} {} {}",
+                        words::number(call.number),
+                        call.name,
+                        words::outcome(call, COLUMNS_MAX)
+                    )
                 }
-                false => format!("{} {}", words::entered(call), words::outcome(call)),
+                false => format!("{} {}", words::entered(call), words::outcome(call, COLUMNS_MAX)),
             };
             Some(note(lane, &words))
         }
@@ -119,9 +127,8 @@ fn packet_line(ladder: &Ladder, place: usize, arrow: &Arrow) -> String {
     format!("  {from}{place}{shaft}{to}{place}: {words}\n")
 }
 
-/// At most 200 columns: a note does not scroll.
 fn cut(words: &str) -> String {
-    super::ladder::lines::fit(words, 200)
+    super::ladder::lines::fit(words, COLUMNS_MAX)
 }
 
 /// Text that Mermaid takes for nothing else: entities by number, as it writes them (`#59;`).

@@ -461,7 +461,7 @@ pub(super) fn full() -> Ladder {
     let strange = s.segment(SERVER, 450_200, ACK, [2, 65_484, 0, 65_536], "");
     s.link(strange, Some(receive), Relation::Cause, Rule::Ack, Grade::Inferred);
     s.segment(SERVER, 450_300, ACK, [2, 65_484, 0, 65_536], "");
-    s.call(CLIENT, 460_000..0, "recvfrom(3, 1024) = ...", "");
+    s.call(CLIENT, 460_000..460_000, "recvfrom(3, 1024) = ...", "");
     s.finding(320, "peer's window 0 for 249.7 ms", &[], &[closed, open]);
     s.ladder.remarks.push(Remarked {
         at: us(470_000),
@@ -590,8 +590,5 @@ pub(super) fn long(packets: u64) -> Ladder {
         .drain(..)
         .map(|(lane, place)| Row { at: us(10 * u64::from(place)), mark: Mark::Call(lane, place) });
     s.talk.rows.extend(rows);
-    s.talk.rows.sort_by_key(|row| row.at);
-    let talk = std::mem::replace(&mut s.talk, empty(Protocol::Other, 0, 0));
-    s.ladder.groups.push(talk);
     s.finish()
 }

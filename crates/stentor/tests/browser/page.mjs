@@ -93,6 +93,8 @@ async function middle(selector) {
 
 async function point(selector) {
   const at = await middle(selector);
+  // From elsewhere: a pointer that stays where it is does not point anew.
+  await ask("Input.dispatchMouseEvent", { type: "mouseMoved", x: 2, y: 2 });
   await ask("Input.dispatchMouseEvent", { type: "mouseMoved", ...at });
   return at;
 }

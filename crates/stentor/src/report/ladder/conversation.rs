@@ -7,9 +7,8 @@ use std::fmt::Write;
 
 use stentor_core::moment::Moment;
 use stentor_core::timeline::{Conversation, Event, Lane, What};
-use unicode_width::UnicodeWidthStr;
 
-use super::lines::{fit, pad, wrap};
+use super::lines::{columns, fit, pad, wrap};
 
 /// The narrowest ladder: below it calls would be wrapped at every word.
 pub const WIDTH_MIN: usize = 60;
@@ -48,7 +47,7 @@ fn right_lane(conversation: &Conversation, width: usize) -> usize {
         event.lane == Lane::Server && !matches!(event.what, What::Data { .. } | What::Signal(_))
     });
     let half = TIME + (width - TIME) * 11 / 20;
-    if speaks { half } else { half.max(width.saturating_sub(conversation.server.width().max(1))) }
+    if speaks { half } else { half.max(width.saturating_sub(columns(&conversation.server).max(1))) }
 }
 
 struct Page {
@@ -108,7 +107,7 @@ impl Page {
     fn arrow(&mut self, time: &str, from: Lane, label: &str) {
         let room = self.right - TIME - 1;
         let label = fit(label, room.saturating_sub(8));
-        let shaft = "─".repeat(room.saturating_sub(label.width() + 6));
+        let shaft = "─".repeat(room.saturating_sub(columns(&label) + 6));
         let arrow = match from {
             Lane::Client => format!("─── {label} {shaft}►"),
             Lane::Server => format!("◄── {label} {shaft}─"),
@@ -139,7 +138,7 @@ impl Page {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use unicode_width::UnicodeWidthChar;
+    use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
     fn us(microseconds: u64) -> Moment {
         Moment::from_nanos(microseconds * 1000)

@@ -13,9 +13,8 @@ use stentor_core::timeline::ladder::{
 use stentor_core::timeline::record::{Mode, Wire};
 use stentor_core::timeline::stream::Kind;
 use stentor_core::timeline::verdict::Finding;
-use unicode_width::UnicodeWidthStr;
 
-use super::lines::fit;
+use super::lines::{columns, fit};
 
 /// Text that can be shown anywhere: what moves the cursor, turns the line round, takes no room or
 /// is no character of XML 1.0 (section 2.2) is written as its code.
@@ -61,8 +60,6 @@ pub struct PacketWords {
     pub full: Vec<String>,
     /// The same with less ink: `seq 1+6` is 6 bytes from 1 on.
     pub short: Vec<String>,
-    /// The same with the least: `1+6`, `w 65536`.
-    pub terse: Vec<String>,
     /// What may be shown if there is room: options, checksum, payload.
     pub more: Vec<String>,
 }
@@ -73,20 +70,25 @@ impl PacketWords {
         self.joined(&self.full)
     }
 
-    /// In lines of at most `room` columns: in full if one line holds it, else with less ink, else
-    /// broken between its pieces; what may be left out is added where one line holds it.
+    /// In lines of at most `room` columns: in full if one line holds it, else with less ink, at
+    /// last `1+6` and `w 65536`, else broken between its pieces; what may be left out is added where one line holds it.
     pub fn lines(&self, room: usize) -> Vec<String> {
-        let forms = [&self.full, &self.short, &self.terse];
-        let Some(mut line) =
-            forms.into_iter().map(|form| self.joined(form)).find(|line| line.width() <= room)
-        else {
+        let mut line = self.joined(&self.full);
+        if columns(&line) > room {
+            line = self.joined(&self.short);
+        }
+        if columns(&line) > room {
+            line = line.replace("seq ", "").replace("win ", "w ");
+        }
+        if columns(&line) > room {
             return self.broken(room);
-        };
+        }
         for piece in &self.more {
-            if line.width() + piece.width() + 3 <= room {
-                line.push(' ');
-                line.push_str(piece);
+            if columns(&line) + columns(piece) + 3 > room {
+                break;
             }
+            line.push(' ');
+            line.push_str(piece);
         }
         vec![line]
     }
@@ -104,7 +106,7 @@ impl PacketWords {
         let mut lines = vec![fit(&self.what, room)];
         for piece in &self.short {
             match lines.last_mut() {
-                Some(line) if line.width() + 1 + piece.width() <= room => {
+                Some(line) if columns(line) + 1 + columns(piece) <= room => {
                     line.push(' ');
                     line.push_str(piece);
                 }
@@ -125,7 +127,6 @@ pub fn packet(arrow: &Arrow) -> PacketWords {
                 what: "UDP".into(),
                 full: vec![format!("{} -> {}", udp.source, udp.destination), bytes(data)],
                 short: vec![bytes(data)],
-                terse: vec![bytes(data)],
                 more: vec![
                     format!("length {}", udp.length),
                     format!("cksum {:#06x}", udp.checksum),
@@ -136,25 +137,13 @@ pub fn packet(arrow: &Arrow) -> PacketWords {
             let about = icmp.about.as_ref().map(|about| format!("for {}", about.destination));
             let about: Vec<String> = about.into_iter().collect();
             let what = message(icmp, arrow.headers.ip.source.is_ipv6());
-            PacketWords {
-                what,
-                full: about,
-                short: Vec::new(),
-                terse: Vec::new(),
-                more: Vec::new(),
-            }
+            PacketWords { what, full: about, short: Vec::new(), more: Vec::new() }
         }
         Transport::Other => {
             let ip = &arrow.headers.ip;
             let what = if ip.fragment { "fragment" } else { "IP" };
             let pieces = vec![format!("protocol {}", ip.protocol), bytes(ip.length)];
-            PacketWords {
-                what: what.into(),
-                full: pieces.clone(),
-                short: pieces.clone(),
-                terse: pieces,
-                more: Vec::new(),
-            }
+            PacketWords { what: what.into(), full: pieces.clone(), short: pieces, more: Vec::new() }
         }
     };
     if !arrow.excerpt.is_empty() {
@@ -195,10 +184,11 @@ fn segment(arrow: &Arrow, tcp: &Tcp) -> PacketWords {
     if let Some(kind) = arrow.tcp.and_then(|relative| kind(relative.kind)) {
         more.push(kind.to_owned());
     }
-    more.extend(options(tcp).into_iter().filter(|option| !option.starts_with("timestamp")));
-    let terse = |piece: &String| piece.replace("seq ", "").replace("win ", "w ");
-    let terse = short.iter().map(terse).collect();
-    PacketWords { what: tcp.flags.to_string(), full, short, terse, more }
+    // Every segment has timestamps; the other options say something.
+    let mut rare = *tcp;
+    rare.options.timestamps = None;
+    more.extend(options(&rare));
+    PacketWords { what: tcp.flags.to_string(), full, short, more }
 }
 
 /// The kinds of segments that their flags do not tell.
@@ -319,11 +309,22 @@ pub fn entered(call: &CallMark) -> String {
     format!("{} {}({})", number(call.number), call.name, clean(&call.arguments))
 }
 
-/// How it came back: `= 6 "HELLO\n"`.
-pub fn outcome(call: &CallMark) -> String {
+/// How it came back: `= 6 "HELLO\n"`; of the bytes no more than fits in `room` columns with their quotes.
+pub fn outcome(call: &CallMark, room: usize) -> String {
     let mut words = format!("= {}", clean(&call.outcome));
     if !call.excerpt.is_empty() {
-        let _ = write!(words, " \"{}\"", clean(&call.excerpt));
+        let excerpt = clean(&call.excerpt);
+        let _ = match columns(&excerpt) + 2 <= room {
+            true => write!(words, " \"{excerpt}\""),
+            false => {
+                let excerpt = excerpt.trim_end_matches('…');
+                write!(
+                    words,
+                    " \"{}…\"",
+                    fit(excerpt, room.saturating_sub(2)).trim_end_matches('…')
+                )
+            }
+        };
     }
     words
 }
@@ -415,15 +416,23 @@ pub fn made(ladder: &Ladder) -> String {
     format!("{mode}{wire}{system}")
 }
 
-/// A finding with the numbers of its witnesses: `1 send = 7 segments (#4; packets 4-10)`.
-pub fn finding(finding: &Finding) -> String {
+/// A finding with its witnesses, packets with the time of the first, by which it is found in any
+/// form: `1 send = 7 segments (#4; packets 4-10 from 0.310 ms on)`.
+pub fn finding(ladder: &Ladder, finding: &Finding) -> String {
     let calls = numbers("", "", "#", finding.calls.iter().map(|call| u64::from(call.0) + 1));
-    let packets = numbers(
-        "packet ",
-        "packets ",
-        "",
-        finding.packets.iter().map(|packet| capture_number(*packet)),
-    );
+    let packets = finding.packets.iter().map(|packet| capture_number(*packet));
+    let mut packets = numbers("packet ", "packets ", "", packets);
+    let first = finding.packets.iter().min().and_then(|first| {
+        let place = ladder.packets.binary_search_by_key(first, |arrow| arrow.number).ok()?;
+        ladder.packets.get(place)
+    });
+    if let Some(first) = first {
+        let at = time(first.at);
+        let _ = match finding.packets.len() {
+            1 => write!(packets, " at {at} ms"),
+            _ => write!(packets, " from {at} ms on"),
+        };
+    }
     let words = clean(&finding.words);
     match (calls.as_str(), packets.as_str()) {
         ("", "") => words,

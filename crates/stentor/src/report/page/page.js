@@ -79,10 +79,18 @@
     return event.target instanceof Element ? event.target.closest(".item") : null;
   }
 
+  // A page that scrolls under a pointer at rest is no pointing: what has the focus stays shown.
+  let rested = "";
   document.addEventListener("mouseover", (event) => {
+    const place = event.clientX + "," + event.clientY;
+    if (place === rested) { return; }
+    rested = place;
     const item = itemOf(event);
     if (item) { show(item.dataset.key); }
     else if (picked !== null && event.target.closest("main")) { show(picked); }
+  });
+  document.addEventListener("mousemove", (event) => {
+    rested = event.clientX + "," + event.clientY;
   });
   document.addEventListener("focusin", (event) => {
     const item = itemOf(event);

@@ -114,9 +114,9 @@ impl<'a> Picture<'a> {
         {
             text(heading, x, 48, "small", &short(&format!("{end} {}", words::side(side)), 34));
         }
-        let _ = write!(
+        let _ = writeln!(
             heading,
-            "<text x=\"{TIME}\" y=\"48\" class=\"time\" text-anchor=\"end\">ms</text>\n"
+            "<text x=\"{TIME}\" y=\"48\" class=\"time\" text-anchor=\"end\">ms</text>"
         );
         self.y = 58;
     }
@@ -148,7 +148,7 @@ impl<'a> Picture<'a> {
     }
 
     fn call(&mut self, time: &str, lane: Lane, place: u32, call: &CallMark, mark: Mark) {
-        let whole = format!("{} {}", words::entered(call), words::outcome(call));
+        let whole = format!("{} {}", words::entered(call), words::outcome(call, COLUMNS - 2));
         let waited = words::waited(call)
             .map_or(String::new(), |waited| format!(" ({})", waited.replace(' ', "\u{a0}")));
         let said = match mark {
@@ -158,7 +158,7 @@ impl<'a> Picture<'a> {
             Mark::CallBegins(..) => words::entered(call),
             Mark::CallEnds(..) => {
                 let number = words::number(call.number);
-                format!("{number} {} {}{waited}", call.name, words::outcome(call))
+                format!("{number} {} {}{waited}", call.name, words::outcome(call, COLUMNS - 2))
             }
             Mark::Call(..) | Mark::Packet(_) | Mark::State(..) => whole.clone(),
         };
@@ -227,10 +227,10 @@ impl<'a> Picture<'a> {
         self.clock(time, y + 15);
         let inferred =
             if now.inferred { "<title>concluded from calls, not seen</title>" } else { "" };
-        let _ = write!(
+        let _ = writeln!(
             self.body,
             "<g class=\"state{guess}\">{inferred}<rect x=\"{}\" y=\"{}\" width=\"{width}\" height=\"18\" rx=\"9\"/>\
-             <text x=\"{x}\" y=\"{}\">{}</text></g>\n",
+             <text x=\"{x}\" y=\"{}\">{}</text></g>",
             x - width / 2,
             y + 2,
             y + 15,
@@ -386,7 +386,9 @@ impl<'a> Picture<'a> {
 
     fn findings(&mut self, group: &Group) {
         for finding in &group.findings {
-            for (number, line) in wrap(&words::finding(finding), 116).iter().enumerate() {
+            for (number, line) in
+                wrap(&words::finding(self.ladder, finding), 116).iter().enumerate()
+            {
                 self.y += 17;
                 let bullet = if number == 0 { "• " } else { "  " };
                 text(&mut self.body, 30, self.y, "finding", &format!("{bullet}{line}"));

@@ -52,7 +52,7 @@ pub fn drawing(ladder: &Ladder, rows_max: usize) -> String {
         room -= drawn.rows.min(room);
         undrawn += drawn.undrawn;
         if drawn.rows > 0 || drawn.undrawn == 0 {
-            let _ = write!(body, "<g transform=\"translate(0 {y})\">{}</g>\n", drawn.body);
+            let _ = writeln!(body, "<g transform=\"translate(0 {y})\">{}</g>", drawn.body);
             y += drawn.height;
         }
     }
@@ -126,5 +126,5 @@ fn short(words: &str, columns: usize) -> String {
 /// A line of text.
 fn text(body: &mut String, x: usize, y: usize, class: &str, words: &str) {
     let words = escape(words);
-    let _ = write!(body, "<text x=\"{x}\" y=\"{y}\" class=\"{class}\">{words}</text>\n");
+    let _ = writeln!(body, "<text x=\"{x}\" y=\"{y}\" class=\"{class}\">{words}</text>");
 }

@@ -3,7 +3,6 @@
 //! Where they stand is left to [`super`].
 
 use stentor_core::timeline::cause::Grade;
-use unicode_width::UnicodeWidthStr;
 
 /// What kind of words they are, and so how they look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,29 +38,54 @@ impl Ink {
     }
 }
 
-/// A line in the making.
+/// A line in the making: its words in one piece, and where each ink ends in them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Painted(Vec<(Ink, String)>);
+pub(super) struct Painted {
+    words: String,
+    runs: Vec<(Ink, usize)>,
+}
 
 impl Painted {
     /// Adds words at its end.
     pub(super) fn add(&mut self, ink: Ink, words: &str) -> &mut Painted {
-        match self.0.last_mut() {
-            Some((last, so_far)) if *last == ink => so_far.push_str(words),
-            _ if words.width() > 0 => self.0.push((ink, words.to_owned())),
-            _ => {}
+        if words.is_empty() {
+            return self;
+        }
+        self.words.push_str(words);
+        let end = self.words.len();
+        match self.runs.last_mut() {
+            Some((last, so_far)) if *last == ink => *so_far = end,
+            _ => self.runs.push((ink, end)),
+        }
+        self
+    }
+
+    /// Adds spaces at its end, as many as there are.
+    pub(super) fn space(&mut self, columns: usize) -> &mut Painted {
+        const SPACES: &str = "                                                                ";
+        let mut left = columns;
+        while let Some(spaces) =
+            SPACES.get(..left.min(SPACES.len())).filter(|some| !some.is_empty())
+        {
+            self.add(Ink::Plain, spaces);
+            left -= spaces.len();
         }
         self
     }
 
     /// Appends it to `text`, without the spaces at its end.
     pub(super) fn write(&self, text: &mut String, colour: bool) {
-        let inked = self.0.iter().rposition(|(_, words)| !words.trim_end().is_empty());
-        let Some(last) = inked else { return };
-        for (place, (ink, words)) in self.0.iter().enumerate().take(last + 1) {
-            let words = if place == last { words.trim_end() } else { words.as_str() };
+        let inked = self.words.trim_end().len();
+        if !colour {
+            text.push_str(self.words.get(..inked).unwrap_or_default());
+            return;
+        }
+        let mut begin = 0;
+        for (ink, end) in &self.runs {
+            let words = self.words.get(begin..(*end).min(inked)).unwrap_or_default();
+            begin = *end;
             match ink.parameters() {
-                parameters if colour && !parameters.is_empty() && !words.trim().is_empty() => {
+                parameters if !parameters.is_empty() && !words.trim().is_empty() => {
                     text.push_str("\x1b[");
                     text.push_str(parameters);
                     text.push('m');

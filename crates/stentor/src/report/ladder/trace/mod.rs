@@ -12,10 +12,9 @@ use stentor_core::timeline::Lane;
 use stentor_core::timeline::cause::Grade;
 use stentor_core::timeline::ladder::{Arrow, CallMark, Group, Ladder, Mark, Protocol, StateMark};
 use stentor_core::timeline::record::Mode;
-use unicode_width::UnicodeWidthStr;
 
 use self::ink::{Ink, Painted};
-use super::lines::{fit, pad, wrap};
+use super::lines::{columns, fit, pad, wrap};
 use super::words;
 
 /// The narrowest drawing, in columns: below it labels would be broken at every word.
@@ -32,7 +31,8 @@ const BARS_MAX: usize = 4;
 pub fn terminal(ladder: &Ladder, width: usize, colour: bool) -> String {
     let width = width.clamp(WIDTH_MIN, WIDTH_MAX);
     let frame = Frame::new(ladder, width);
-    let mut page = Page { ladder, frame, width, colour, text: String::new() };
+    let text = String::new();
+    let mut page = Page { ladder, frame, width, colour, text, shortened: false };
     page.head();
     for group in &ladder.groups {
         page.group(group);
@@ -75,6 +75,8 @@ struct Page<'a> {
     width: usize,
     colour: bool,
     text: String,
+    /// Whether a label was, and the legend has to say how.
+    shortened: bool,
 }
 
 /// What is going on in a conversation while it is drawn.
@@ -197,7 +199,7 @@ impl Page<'_> {
 
     fn group_head(&mut self, group: &Group, life: &str) {
         let title = fit(&words::title(group), self.width.saturating_sub(8));
-        let rule = "━".repeat(self.width.saturating_sub(title.width() + 4));
+        let rule = "━".repeat(self.width.saturating_sub(columns(&title) + 4));
         let mut line = Painted::default();
         line.add(Ink::Faint, "━━ ").add(Ink::Strong, &title).add(Ink::Faint, &format!(" {rule}"));
         self.text.push('\n');
@@ -216,13 +218,16 @@ impl Page<'_> {
             );
         }
         let ends = |first: &str, last: &str| {
-            format!("{}{last}", pad(first, half.saturating_sub(last.width()), false))
+            format!("{}{last}", pad(first, half.saturating_sub(columns(last)), false))
         };
         let wire = match self.frame.wire {
             0..12 => String::new(),
             wire => format!("{}wire", " ".repeat((wire - 4) / 2)),
         };
-        let (left, right) = (ends("  client calls", "socket "), ends(" socket", "server calls  "));
+        let names =
+            if half < 24 { ["  client", "server  "] } else { ["  client calls", "server calls  "] };
+        let [client, server] = names;
+        let (left, right) = (ends(client, "socket "), ends(" socket", server));
         self.row("time/ms", (Ink::Faint, &left), life, (Ink::Faint, &wire), (Ink::Faint, &right));
     }
 
@@ -255,8 +260,8 @@ impl Page<'_> {
 
     /// A sentence over the whole width, wrapped behind its mark.
     fn sentence(&mut self, mark: &str, ink: Ink, words: &str) {
-        let hang = " ".repeat(mark.width());
-        for (number, part) in wrap(words, self.width - mark.width()).iter().enumerate() {
+        let hang = " ".repeat(columns(mark));
+        for (number, part) in wrap(words, self.width - columns(mark)).iter().enumerate() {
             let mut line = Painted::default();
             // The hanging lines of `wrap` are two columns shorter, to be set in.
             let lead = if number == 0 { mark.to_owned() } else { format!("{hang}  ") };
@@ -267,7 +272,7 @@ impl Page<'_> {
 
     fn findings(&mut self, group: &Group) {
         for finding in &group.findings {
-            self.sentence("  * ", Ink::Found, &words::finding(finding));
+            self.sentence("  * ", Ink::Found, &words::finding(self.ladder, finding));
         }
     }
 
@@ -285,9 +290,8 @@ impl Page<'_> {
         if self.ladder.groups.iter().any(|group| group.rows.iter().any(calls)) {
             legend.push("┊ the call waits".into());
         }
-        if self.text.contains('+') && self.ladder.groups.iter().any(|g| g.protocol == Protocol::Tcp)
-        {
-            legend.push("1+6: bytes 1 to 6".into());
+        if self.shortened {
+            legend.push("1+6: bytes 1 to 6; w: window".into());
         }
         let glued: Vec<String> = legend.iter().map(|item| item.replace(' ', "\u{a0}")).collect();
         for line in wrap(&glued.join("  "), self.width) {
@@ -306,14 +310,18 @@ enum Part {
     End,
 }
 
-fn said(call: &CallMark, part: Part) -> String {
+fn said(call: &CallMark, part: Part, room: usize) -> String {
     match part {
-        Part::Whole => format!("{} {}", words::entered(call), words::outcome(call)),
+        Part::Whole => format!("{} {}", words::entered(call), words::outcome(call, room)),
         Part::Begin if call.left.is_none() => format!("{}: never came back", words::entered(call)),
         Part::Begin => words::entered(call),
         Part::End => {
-            let back =
-                format!("{} {} {}", words::number(call.number), call.name, words::outcome(call));
+            let back = format!(
+                "{} {} {}",
+                words::number(call.number),
+                call.name,
+                words::outcome(call, room)
+            );
             match words::waited(call) {
                 // One word, so that no line ends between number and unit.
                 Some(waited) => format!("{back} ({})", waited.replace(' ', "\u{a0}")),
@@ -329,7 +337,9 @@ impl Page<'_> {
         let room = self.frame.half.saturating_sub(talk.bars(lane) + 2);
         let ink = if call.failed && part != Part::Begin { Ink::Failed } else { Ink::Plain };
         let mut lines: Vec<(Ink, String)> = Vec::new();
-        for (number, line) in wrap(&said(call, part), room).into_iter().enumerate() {
+        for (number, line) in
+            wrap(&said(call, part, room.saturating_sub(2)), room).into_iter().enumerate()
+        {
             let line = line.replace('\u{a0}', " ");
             lines.push((ink, if number == 0 { line } else { format!("  {line}") }));
         }
@@ -373,7 +383,7 @@ impl Page<'_> {
         let mut line = self.clock(time);
         match lane {
             Lane::Client => {
-                let room = half.saturating_sub(bars.width() + 1);
+                let room = half.saturating_sub(columns(bars) + 1);
                 line.add(Ink::Bar, bars)
                     .add(Ink::Plain, " ")
                     .add(said.0, &pad(said.1, room, false));
@@ -388,8 +398,8 @@ impl Page<'_> {
                 let bars: String = bars.chars().rev().collect();
                 let inner = bars.find(['╮', '╯']).map_or("", |at| bars.get(..at).unwrap_or(""));
                 let dotted = leader && inner.trim().is_empty();
-                let reach = half.saturating_sub(said.1.width() + 1 + bars.width());
-                let reach = if dotted { reach + inner.width() } else { reach };
+                let reach = half.saturating_sub(columns(said.1) + 1 + columns(&bars));
+                let reach = if dotted { reach + columns(inner) } else { reach };
                 let bars = if dotted { bars.get(inner.len()..).unwrap_or("") } else { &bars };
                 let lead = match reach {
                     reach if dotted && reach > 2 => format!(" {} ", "·".repeat(reach - 2)),
@@ -403,15 +413,15 @@ impl Page<'_> {
 
     /// Lifeline, empty wire, lifeline.
     fn wire_between(&self, line: &mut Painted, talk: &Talk) {
-        line.add(Ink::Faint, talk.life).add(Ink::Plain, &" ".repeat(self.frame.wire));
+        line.add(Ink::Faint, talk.life).space(self.frame.wire);
         line.add(Ink::Faint, talk.life);
     }
 
     /// The server's bars at its outer edge; `used` columns of its half are taken.
     fn bars_of_server(&self, line: &mut Painted, talk: &Talk, used: usize) {
         let bars: String = talk.drawn(Lane::Server, None, ' ').chars().rev().collect();
-        let room = self.frame.half.saturating_sub(used + bars.width());
-        line.add(Ink::Plain, &" ".repeat(room)).add(Ink::Bar, &bars);
+        let room = self.frame.half.saturating_sub(used + columns(&bars));
+        line.space(room).add(Ink::Bar, &bars);
     }
 
     /// A change of state, by the lifeline it is about.
@@ -424,7 +434,7 @@ impl Page<'_> {
         before: Option<&StateMark>,
     ) {
         let dash = if now.inferred { "┄" } else { "" };
-        let room = self.frame.half.saturating_sub(talk.bars(lane) + 3 + dash.width());
+        let room = self.frame.half.saturating_sub(talk.bars(lane) + 3 + columns(dash));
         let said = words::state(now, before).join(" ");
         if said.is_empty() {
             return;
@@ -433,20 +443,20 @@ impl Page<'_> {
         for (number, said) in lines.iter().enumerate() {
             let time = if number == 0 { time } else { "" };
             let mut line = self.clock(time);
-            let used = said.width() + 1 + dash.width();
+            let used = columns(said) + 1 + columns(dash);
             match lane {
                 Lane::Client => {
                     let bars = talk.drawn(lane, None, ' ');
                     let room = self.frame.half.saturating_sub(used);
                     line.add(Ink::Bar, &pad(&bars, room, false)).add(Ink::State, said);
                     line.add(Ink::State, &format!(" {dash}")).add(Ink::State, "┤");
-                    line.add(Ink::Plain, &" ".repeat(self.frame.wire)).add(Ink::Faint, talk.life);
+                    line.space(self.frame.wire).add(Ink::Faint, talk.life);
                     self.bars_of_server(&mut line, talk, 0);
                 }
                 Lane::Server => {
                     let bars = talk.drawn(Lane::Client, None, ' ');
                     line.add(Ink::Bar, &pad(&bars, self.frame.half, false));
-                    line.add(Ink::Faint, talk.life).add(Ink::Plain, &" ".repeat(self.frame.wire));
+                    line.add(Ink::Faint, talk.life).space(self.frame.wire);
                     line.add(Ink::State, &format!("├{dash} ")).add(Ink::State, said);
                     self.bars_of_server(&mut line, talk, used);
                 }
@@ -469,13 +479,18 @@ impl Page<'_> {
         };
         let mut words = words::packet(arrow);
         if wide && protocol != Protocol::Unix {
-            words.more.insert(0, format!("packet {}", words::capture_number(arrow.number)));
+            // Before the payload: findings speak of packets by number.
+            let place = words.more.iter().position(|piece| piece.starts_with('"'));
+            let number = format!("packet {}", words::capture_number(arrow.number));
+            words.more.insert(place.unwrap_or(words.more.len()), number);
         }
         let zero = arrow.tcp.is_some_and(|tcp| tcp.window == Some(0))
             && matches!(&arrow.headers.transport, stentor_core::timeline::header::Transport::Tcp(tcp)
                 if !tcp.flags.has(stentor_core::timeline::header::Flags::RST));
         let ink = Ink::Grade(cause.grade);
         let labels = words.lines(self.frame.wire.saturating_sub(4));
+        let whole = labels.first().is_some_and(|label| label.starts_with(&words.line()));
+        self.shortened |= !whole && arrow.headers.tcp().is_some();
         for (number, label) in labels.iter().enumerate() {
             let first = number == 0;
             let mut line = self.clock(if first { time } else { "" });
@@ -511,7 +526,7 @@ impl Page<'_> {
         label: &str,
         shaft: &str,
     ) {
-        let rest = shaft.repeat(self.frame.wire.saturating_sub(label.width() + 4));
+        let rest = shaft.repeat(self.frame.wire.saturating_sub(columns(label) + 4));
         match from {
             Lane::Client => {
                 line.add(ink, shaft).add(label_ink, &format!(" {label} "));
@@ -559,7 +574,7 @@ impl Page<'_> {
             (Lane::Server, false, true) => "┝",
             (Lane::Server, false, false) => "├",
         };
-        let used = who.width() + 2;
+        let used = columns(&who) + 2;
         match lane {
             Lane::Client => {
                 let bars = pad(&talk.drawn(lane, None, ' '), half.saturating_sub(used), false);

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use stentor_core::timeline::stream::Kind;
+use unicode_width::UnicodeWidthStr;
 
 use super::*;
 use crate::report::samples;
