@@ -4,4 +4,5 @@ pub mod console;
 pub mod json;
 pub mod ladder;
 pub mod log;
+pub mod pcapng;
 pub mod record;

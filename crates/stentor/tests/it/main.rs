@@ -1,7 +1,8 @@
 //! The integration tests: the real binary on real sockets.
 //!
 //! `program` runs it; `both`, `serve`, `send`, `fetch` and `learn` are a module for each verb;
-//! `lecture` puts the lecture's programs at either end; `help` keeps the golden help; `tidy` keeps
+//! `lecture` puts the lecture's programs at either end; `samples` are records of traces, `trace_files` and
+//! `trace_measures` judge and time the files of a trace; `help` keeps the golden help; `tidy` keeps
 //! what a compiler cannot.
 #![allow(
     clippy::unwrap_used,
@@ -18,6 +19,9 @@ mod help;
 mod learn;
 mod lecture;
 mod program;
+mod samples;
 mod send;
 mod serve;
 mod tidy;
+mod trace_files;
+mod trace_measures;
