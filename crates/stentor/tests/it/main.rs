@@ -1,8 +1,9 @@
 //! The integration tests: the real binary on real sockets.
 //!
 //! `program` runs it; `both`, `serve`, `send`, `fetch` and `learn` are a module for each verb;
-//! `lecture` puts the lecture's programs at either end; `help` keeps the golden help; `tidy` keeps
-//! what a compiler cannot.
+//! `lecture` puts the lecture's programs at either end; `samples` are records of traces, which
+//! `trace_files` and `trace_measures` judge and time as files; `help` keeps the golden help; `tidy`
+//! keeps what a compiler cannot.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,8 +19,11 @@ mod help;
 mod learn;
 mod lecture;
 mod program;
+mod samples;
 mod send;
 mod serve;
 mod tidy;
 #[cfg(target_os = "linux")]
 mod trace;
+mod trace_files;
+mod trace_measures;

@@ -1,7 +1,7 @@
 //! The file as another reader of pcapng sees it; tshark and tcpdump judge it in the integration
 //! tests.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pcap_file::DataLink;
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
@@ -31,11 +31,13 @@ fn packets(blocks: &[Block<'static>]) -> Vec<EnhancedPacketBlock<'static>> {
 }
 
 fn comments(packet: &EnhancedPacketBlock<'_>) -> Vec<String> {
-    let comment = |option: &EnhancedPacketOption<'_>| match option {
-        EnhancedPacketOption::Common(CommonOption::Comment(text)) => Some(text.to_string()),
-        _ => None,
-    };
-    packet.options.iter().filter_map(comment).collect()
+    let mut comments = Vec::new();
+    for option in &packet.options {
+        if let EnhancedPacketOption::Common(CommonOption::Comment(text)) = option {
+            comments.push(text.to_string());
+        }
+    }
+    comments
 }
 
 fn lecture() -> Record {
@@ -129,11 +131,11 @@ fn causes_become_comments_and_the_process_an_option() {
     assert_eq!(comments(&packets[9]), ["cause: python3[4711] ended: exit by process-ended"]);
     assert!(comments(&packets[0]).is_empty());
     let owner = |number: usize| {
-        packets[number].options.iter().find_map(|option| match option {
-            EnhancedPacketOption::Common(CommonOption::Unknown(option)) => {
-                Some((option.code, option.value.to_vec()))
-            }
-            _ => None,
+        packets[number].options.iter().find_map(|option| {
+            let EnhancedPacketOption::Common(CommonOption::Unknown(option)) = option else {
+                return None;
+            };
+            Some((option.code, option.value.to_vec()))
         })
     };
     let value = |pid: u32, tid: u32| [pid.to_le_bytes(), tid.to_le_bytes()].concat();
@@ -173,11 +175,9 @@ fn a_call_is_an_entry_of_the_journal() {
     let blocks = blocks(&write(&record, &[], Vec::new()).unwrap());
     let entries: Vec<String> = blocks
         .iter()
-        .filter_map(|block| match block {
-            Block::SystemdJournalExport(entry) => {
-                Some(String::from_utf8(entry.journal_entry.to_vec()).unwrap())
-            }
-            _ => None,
+        .filter_map(|block| {
+            let Block::SystemdJournalExport(entry) = block else { return None };
+            Some(String::from_utf8(entry.journal_entry.to_vec()).unwrap())
         })
         .collect();
     let connect = entries.iter().find(|entry| entry.contains("=connect")).unwrap();
@@ -228,18 +228,4 @@ fn a_full_disk_is_an_error() {
     }
     let error = write(&lecture(), &[], Full).err().unwrap();
     assert_eq!(error.raw_os_error(), Some(28));
-}
-
-/// `cargo test --release -p stentor --lib -- --ignored export --nocapture`.
-#[test]
-#[ignore = "a measurement, for a release build"]
-fn the_export_of_a_million_packets() {
-    let sample = lecture();
-    let mut record = Record::new(sample.header);
-    record.packets = sample.packets.iter().cycle().take(1_000_000).cloned().collect();
-    let edges: Vec<Edge> =
-        (0..1_000_000).map(|n| edge(n, None, Rule::Ack, Grade::Kernel)).collect();
-    let began = Instant::now();
-    write(&record, &edges, io::sink()).unwrap();
-    eprintln!("10^6 packets with a cause each: {:.2?}", began.elapsed());
 }

@@ -30,6 +30,7 @@ impl<'a> From<&'a [u8]> for Hex<'a> {
 }
 
 /// The two digits of every byte.
+#[expect(clippy::indexing_slicing, reason = "in a constant, a wrong index does not compile")]
 const DIGITS: [[u8; 2]; 256] = {
     let digits = *b"0123456789abcdef";
     let mut pairs = [[0; 2]; 256];
@@ -42,6 +43,7 @@ const DIGITS: [[u8; 2]; 256] = {
 };
 
 /// The value of a digit; 16 for what is none.
+#[expect(clippy::indexing_slicing, reason = "in a constant, a wrong index does not compile")]
 const VALUES: [u8; 256] = {
     let mut values = [16; 256];
     let mut value = 0;

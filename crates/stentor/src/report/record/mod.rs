@@ -1,7 +1,7 @@
 //! The file of a trace: `stentor.trace/1`, JSON Lines.
 //!
-//! The first line says how the record was made, each further line is one thing that was seen, in the
-//! order it was seen; `docs/trace-files.md` has every key. Lines are only added to, so that what a
+//! The first line says how the record was made, each further line is one thing that was seen, in
+//! the order it was seen; `docs/trace-files.md` has every key. Lines are only added to, so that what a
 //! run wrote before it died can be read. [`Writer`] writes while the program runs, [`read`] reads
 //! back. What a record means is in `stentor_core::timeline::record`.
 

@@ -1,11 +1,9 @@
 //! The file of a record: what is written reads back equal, and nothing that is read panics.
 
 use std::io::{self, ErrorKind, Write};
-use std::time::Instant;
 
 use proptest::prelude::*;
 use stentor_core::moment::Moment;
-use stentor_core::timeline::call::CallName;
 use stentor_core::timeline::record::*;
 
 use super::*;
@@ -316,61 +314,6 @@ fn what_was_gathered_is_handed_on_when_the_writer_goes() {
     writer.write(&Entry::Packet(packet(1, 40))).unwrap();
     drop(writer);
     assert_eq!(read(&*disk.held).unwrap().0.packets.len(), 1);
-}
-
-/// Peak of this process's resident memory, in MiB: `VmHWM` of proc(5).
-fn peak_mib() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
-}
-
-/// `cargo test --release -p stentor --lib -- --ignored a_million --nocapture`.
-#[test]
-#[ignore = "a measurement, for a release build"]
-fn a_million_packets_and_calls_are_written_and_read() {
-    let count = 1_000_000;
-    let mut record = Record::new(Header::default());
-    for at in 0..count {
-        record.push(Entry::Packet(packet(3 * at, 130)));
-    }
-    let measure = |what: &str, record: &Record| {
-        let path = std::env::temp_dir().join(format!("stentor-record-{}", std::process::id()));
-        let began = Instant::now();
-        write(record, std::fs::File::create(&path).unwrap(), "file").unwrap();
-        let wrote = began.elapsed();
-        let size = std::fs::metadata(&path).unwrap().len() >> 20;
-        let began = Instant::now();
-        let file = io::BufReader::with_capacity(1 << 18, std::fs::File::open(&path).unwrap());
-        let (back, _) = read(file).unwrap();
-        let took = began.elapsed();
-        std::fs::remove_file(&path).unwrap();
-        assert!(back == *record);
-        eprintln!(
-            "{what}: {size} MiB, written in {wrote:.2?}, read in {took:.2?}, peak of both records {:?} MiB",
-            peak_mib()
-        );
-    };
-    measure("10^6 packets", &record);
-    let payload = vec![b'a'; 64].into_boxed_slice();
-    let mut record = Record::new(Header::default());
-    for id in 0..count {
-        record.push(Entry::Call(Call {
-            id: CallId(id),
-            pid: Pid(4711),
-            tid: Tid(4711),
-            entered: Moment::from_nanos(3_000 * id),
-            left: Some(Moment::from_nanos(3_000 * id + 900)),
-            name: CallName::Sendto,
-            fd: Some(Fd(5)),
-            socket: Some(SocketId(22_117)),
-            arguments: Arguments { length: Some(1024), ..Arguments::default() },
-            outcome: Outcome::Value(1024),
-            payload: payload.clone(),
-            messages: Box::default(),
-        }));
-    }
-    measure("10^6 calls", &record);
 }
 
 #[test]
