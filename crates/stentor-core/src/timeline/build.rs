@@ -3,7 +3,7 @@
 //! Which call and packet belongs to which conversation is in [`super::groups`], findings are in
 //! [`super::verdict`]; what is shown and how it looks is left to renderers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::call::{CallName, Errno};
@@ -49,6 +49,7 @@ impl Ladder {
             ..Ladder::default()
         };
         builder.tables(&mut ladder, &mut groups);
+        ladder.programs = took_part(ladder.programs, &ladder.calls);
         ladder.groups = groups.into_iter().map(|(group, _)| group).collect();
         ladder
     }
@@ -133,7 +134,7 @@ impl Builder<'_> {
             address: draft.addresses.of(lane).or(socket.and_then(|socket| socket.local)),
             socket: socket.map(|socket| socket.id),
             pid,
-            command: command.map(|command| command.join(" ")).unwrap_or_default(),
+            command: command.map(|command| line(command)).unwrap_or_default(),
         }
     }
 
@@ -461,6 +462,31 @@ fn commands(record: &Record) -> BTreeMap<Pid, &[String]> {
         }
     }
     commands
+}
+
+/// The programs worth naming: those that the tracer started, that made a call which is shown, or
+/// that a signal ended. A shell starts many that have nothing to do with sockets.
+fn took_part(programs: Vec<Program>, calls: &[CallMark]) -> Vec<Program> {
+    let callers: BTreeSet<Pid> = calls.iter().map(|call| call.pid).collect();
+    let part = |program: &Program| {
+        program.parent.is_none()
+            || callers.contains(&program.pid)
+            || program.ending.starts_with("killed")
+    };
+    programs.into_iter().filter(part).collect()
+}
+
+/// A command as one line, its program without the folders before it.
+fn line(command: &[String]) -> String {
+    let (program, arguments) = command
+        .split_first()
+        .map_or(("", &[][..]), |(first, rest)| (first.rsplit('/').next().unwrap_or(first), rest));
+    let mut line = program.to_owned();
+    for argument in arguments {
+        line.push(' ');
+        line.push_str(argument);
+    }
+    line
 }
 
 fn programs(record: &Record) -> Vec<Program> {

@@ -56,7 +56,8 @@ pub(super) fn shows(filter: &Filter, record: &Record, draft: &Draft) -> bool {
         Only::Port(port) => ends.iter().flatten().any(|end| end.port() == *port),
         Only::Process(pid) => callers(record, draft).any(|caller| caller == *pid),
     };
-    filter.only.is_empty() || filter.only.iter().any(wanted)
+    let networked = matches!(draft.protocol, Some(Protocol::Tcp | Protocol::Udp));
+    (networked || filter.local) && (filter.only.is_empty() || filter.only.iter().any(wanted))
 }
 
 fn callers(record: &Record, draft: &Draft) -> impl Iterator<Item = Pid> {

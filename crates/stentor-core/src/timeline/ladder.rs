@@ -246,6 +246,8 @@ pub struct Omitted {
 pub struct Filter {
     /// Only conversations of these; all if empty.
     pub only: Vec<Only>,
+    /// Show what has no address on a network, too: AF_UNIX, pairs, and sockets of other kinds.
+    pub local: bool,
     /// At most this many rows, counted over all groups; all if none.
     pub rows_max: Option<u64>,
     /// Leave packets out.

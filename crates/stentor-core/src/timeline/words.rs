@@ -5,7 +5,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::call::{CallName, Purpose};
+use super::call::{CallName, Errno, Purpose};
 use super::record::{Call, Made, Outcome, SocketOption};
 
 /// What a call was given, without its payload: `3, 127.0.0.1:12000`.
@@ -39,7 +39,10 @@ pub fn arguments(call: &Call) -> String {
         }
         CallName::Fcntl => {
             words.maybe(given.command.map(fcntl_command));
-            words.maybe(given.number);
+            match (given.command, given.number) {
+                (Some(F_SETFL), Some(flags)) => words.add(file_flags(flags)),
+                (_, number) => words.maybe(number),
+            }
         }
         CallName::Ioctl => words.maybe(given.command.map(|request| format!("{request:#x}"))),
         name => match name.purpose() {
@@ -172,6 +175,24 @@ fn message_flags(flags: u32) -> String {
 }
 
 /// fcntl(2).
+const F_SETFL: u32 = 4;
+
+/// The flags of F_SETFL that sockets know (open(2), asm-generic/fcntl.h).
+fn file_flags(flags: i64) -> String {
+    const NAMED: [(i64, &str); 2] = [(0o4000, "O_NONBLOCK"), (0o20000, "O_ASYNC")];
+    const ACCESS: i64 = 3;
+    let named: Vec<&str> =
+        NAMED.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();
+    let known: i64 = NAMED.iter().map(|(bit, _)| bit).sum::<i64>() | ACCESS;
+    match (named.is_empty(), flags & !known) {
+        (true, 0) => "0".to_owned(),
+        (false, 0) => named.join("|"),
+        (true, other) => format!("{other:#o}"),
+        (false, other) => format!("{}|{other:#o}", named.join("|")),
+    }
+}
+
+/// fcntl(2).
 fn fcntl_command(command: u32) -> String {
     match command {
         0 => "F_DUPFD".to_owned(),
@@ -231,6 +252,13 @@ fn option_name(option: &SocketOption) -> String {
 
 /// The value: as the integers it is made of, as all but a few are.
 fn option_value(option: &SocketOption) -> String {
+    // SO_ERROR tells an errno; 0 is none.
+    if let (1, 4, Some(errno)) = (option.level, option.name, option.value.first_chunk::<4>()) {
+        return match i32::from_ne_bytes(*errno) {
+            0 => "no error".to_owned(),
+            errno => Errno(errno).to_string(),
+        };
+    }
     let mut words = List::default();
     let (integers, rest) = option.value.as_chunks::<4>();
     integers.iter().for_each(|bytes| words.add(i32::from_ne_bytes(*bytes)));

@@ -129,7 +129,7 @@ impl Sample {
         let (arguments, outcome) = rest.rsplit_once(") = ").unwrap();
         let place = u32::try_from(self.ladder.calls.len()).unwrap();
         let pid = if lane == CLIENT { 4242 } else { 4241 };
-        self.ladder.calls.push(Box::new(CallMark {
+        self.ladder.calls.push(CallMark {
             number: CallNo(place),
             pid: Pid(pid),
             tid: Tid(pid),
@@ -143,7 +143,7 @@ impl Sample {
             stream: None,
             links: Vec::new(),
             remarks: Vec::new(),
-        }));
+        });
         self.calls.push((lane, place));
         place
     }
@@ -228,7 +228,15 @@ impl Sample {
         let (server, client) = self.ports(from);
         let (source, destination) = (localhost(client), localhost(server));
         let about = Some(Quoted { protocol: 17, source, destination });
-        self.arrow(from, at, Transport::Icmp(Icmp { kind: 3, code: 3, about }), 34, 28, None, "")
+        self.arrow(
+            from,
+            at,
+            Transport::Icmp(Icmp { kind: 3, code: 3, about: about.map(Box::new) }),
+            34,
+            28,
+            None,
+            "",
+        )
     }
 
     fn ports(&self, from: Lane) -> (u16, u16) {

@@ -225,7 +225,7 @@ impl<'a> Run<'a> {
         })?;
         Ok(Run {
             plan,
-            translator: Translator::new(began, plan.io_uring),
+            translator: Translator::new(began),
             record,
             keeper,
             tracer,
@@ -278,7 +278,7 @@ impl<'a> Run<'a> {
     /// Everything that happens until nobody is left.
     fn watch(&mut self) -> Result<(), Complaint> {
         let failed = |error| Failure::new("waitpid", "the traced programs", error);
-        while let Some(event) = self.tracer.next().map_err(failed)? {
+        while let Some(event) = self.tracer.next_event().map_err(failed)? {
             if event == Event::Rung {
                 self.rung()?;
                 continue;

@@ -15,7 +15,6 @@ use stentor_os::tracee;
 #[derive(Debug)]
 pub(super) struct Translator {
     began: Stamp,
-    io_uring: bool,
     calls: u64,
 }
 
@@ -28,9 +27,9 @@ fn tid(number: i32) -> Tid {
 }
 
 impl Translator {
-    /// Moments count from `began`; `io_uring`: whether programs may use it.
-    pub(super) fn new(began: Stamp, io_uring: bool) -> Translator {
-        Translator { began, io_uring, calls: 0 }
+    /// Moments count from `began`.
+    pub(super) fn new(began: Stamp) -> Translator {
+        Translator { began, calls: 0 }
     }
 
     pub(super) fn moment(&self, stamp: Stamp) -> Moment {
@@ -91,9 +90,8 @@ impl Translator {
                 let words = "calls of another instruction set are not seen".to_owned();
                 vec![self.note(at, pid, Remark::NotTraced(words))]
             }
-            Event::IoUring { at, pid } => {
-                let allowed = self.io_uring;
-                let remark = if allowed { Remark::IoUringAllowed } else { Remark::IoUringRefused };
+            Event::IoUring { at, pid, refused } => {
+                let remark = if refused { Remark::IoUringRefused } else { Remark::IoUringAllowed };
                 vec![self.note(at, pid, remark)]
             }
             Event::Released { at, pid } => vec![self.note(at, pid, Remark::LeftBehind)],
@@ -290,7 +288,8 @@ fn arguments(call: &tracee::Call, name: CallName) -> Told {
             told.number = Some((*operation).into());
             told.descriptors = [Fd(*descriptor)].into();
         }
-        Seen::Close | Seen::None => {}
+        // What epoll found is named by the program's own data, which need not be a descriptor.
+        Seen::Close | Seen::EpollWait { .. } | Seen::None => {}
     }
     (told, Box::default(), Box::default())
 }

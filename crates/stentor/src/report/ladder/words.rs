@@ -272,7 +272,7 @@ fn tie(ladder: &Ladder, arrow: &Arrow, relation: Relation) -> Option<Tie> {
     let grade = links(ladder, arrow, relation).map(|link| link.grade).max()?;
     let first = links(ladder, arrow, relation).find(|link| link.grade == grade)?;
     let called: Vec<&CallMark> = links(ladder, arrow, relation)
-        .filter_map(|link| ladder.calls.get(link.call? as usize).map(Box::as_ref))
+        .filter_map(|link| ladder.calls.get(link.call? as usize))
         .collect();
     let who = match (called.as_slice(), first.process) {
         ([], Some(process)) => format!("exit of {process}"),

@@ -137,7 +137,7 @@ impl Trouble {
     pub fn complaint(&self, file: &str) -> Complaint {
         let next = match self {
             Trouble::Foreign { .. } => {
-                format!("stentor trace --record {file} -- COMMAND makes one.")
+                format!("stentor trace -o {file} -- COMMAND makes one.")
             }
             Trouble::Version { .. } => {
                 "Use the version of stentor that wrote it, or a later one.".to_owned()

@@ -85,6 +85,9 @@ struct ViewArgs {
     /// Only conversations of ADDRESS:PORT, of a port, or of a process (pid:N); repeatable
     #[arg(long, value_name = "WHAT", value_parser = plan::only)]
     only: Vec<Only>,
+    /// Show sockets without an address on a network, too (AF_UNIX)
+    #[arg(long)]
+    local: bool,
     /// Only the calls
     #[arg(long, conflicts_with = "packets")]
     calls: bool,

@@ -119,6 +119,7 @@ pub(super) fn only(written: &str) -> Result<Only, String> {
 pub(super) fn filter(view: &ViewArgs) -> Filter {
     Filter {
         only: view.only.clone(),
+        local: view.local,
         rows_max: Some(view.max_events.unwrap_or(ROWS)),
         without_packets: view.calls,
         without_calls: view.packets,
@@ -139,10 +140,8 @@ pub(super) fn join(pid: u32, command: &[OsString]) -> Result<Exit, Complaint> {
     })?;
     // Only returns if it failed.
     let error = Command::new(program).args(arguments).exec();
-    let exit = match error.kind() {
-        std::io::ErrorKind::NotFound => Exit::NotFound,
-        _ => Exit::NotExecutable,
-    };
+    let found = error.kind() != std::io::ErrorKind::NotFound;
+    let exit = if found { Exit::NotExecutable } else { Exit::NotFound };
     let what = stentor_os::failure::Failure::new("execve", program.display(), error).to_string();
     Err(Complaint::new(exit, what, ""))
 }
