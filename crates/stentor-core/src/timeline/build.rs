@@ -112,7 +112,7 @@ impl Builder<'_> {
         for (at, lane, state) in self.looks.marks(self.record, place, draft) {
             rows.push(Row { at, mark: Mark::State(lane, state) });
         }
-        rows.sort_by_key(|row| (row.at, rank(&row.mark)));
+        rows.sort_by_key(|row| (row.at, self.rank(&row.mark)));
         join(&mut rows);
         Group {
             protocol: draft.protocol.unwrap_or(Protocol::Other),
@@ -121,6 +121,20 @@ impl Builder<'_> {
             began: rows.first().map_or(Moment::START, |row| row.at),
             rows,
             findings: verdict::find(self.record, self.explained, draft),
+        }
+    }
+
+    /// What comes first of one moment: a call comes back before the next goes in, unless it took no
+    /// time at all.
+    fn rank(&self, mark: &Mark) -> u8 {
+        match mark {
+            Mark::CallEnds(_, number) => {
+                let call = self.record.calls.get(*number as usize);
+                if call.is_some_and(|call| call.left == Some(call.entered)) { 4 } else { 0 }
+            }
+            Mark::State(..) => 1,
+            Mark::Call(..) | Mark::CallBegins(..) => 2,
+            Mark::Packet(_) => 3,
         }
     }
 
@@ -304,16 +318,6 @@ fn number(list: &mut [u32]) -> impl Iterator<Item = u32> {
         next += 1;
         u32::try_from(place).ok()
     })
-}
-
-/// What comes first of one moment.
-fn rank(mark: &Mark) -> u8 {
-    match mark {
-        Mark::Call(..) | Mark::CallBegins(..) => 0,
-        Mark::Packet(_) => 1,
-        Mark::CallEnds(..) => 2,
-        Mark::State(..) => 3,
-    }
 }
 
 /// A call's begin and end with nothing between them become one row.
@@ -570,3 +574,6 @@ fn remarks(record: &Record) -> Vec<Remarked> {
     remarks.sort_by_key(|remark| remark.at);
     remarks
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{
-    IpNumber, LaxNetSlice, LaxSlicedPacket, TcpHeaderSlice, TcpOptionElement, TcpSlice,
-    TransportSlice,
+    IpNumber, LaxNetSlice, LaxSlicedPacket, TcpOptionElement, TcpSlice, TransportSlice,
+    UdpHeaderSlice,
 };
 
 use super::header::{Flags, Headers, Icmp, Ip, Options, Quoted, Tcp, Transport, Udp};
@@ -128,8 +128,10 @@ fn transport(
         }
         Some(TransportSlice::Igmp(_)) => 0,
         None => {
-            let Some((cut, length)) = cut_tcp(headers.ip.protocol, above.captured) else { return };
-            headers.transport = Transport::Tcp(cut);
+            let Some((read, length)) = unsliced(headers.ip.protocol, above.captured) else {
+                return;
+            };
+            headers.transport = read;
             length
         }
     };
@@ -181,17 +183,23 @@ fn options(slice: &TcpSlice<'_>) -> Options {
     options
 }
 
-/// A TCP header cut off within its options: the fixed part is read, and its whole length in bytes.
-fn cut_tcp(protocol: u8, captured: &[u8]) -> Option<(Tcp, u32)> {
+/// The transport header of a first fragment, which is not sliced, and a TCP header cut off within its
+/// options: the fixed part is read. With its whole length in bytes.
+fn unsliced(protocol: u8, captured: &[u8]) -> Option<(Transport, u32)> {
+    if IpNumber(protocol) == IpNumber::UDP {
+        let udp = UdpHeaderSlice::from_slice(captured).ok()?.to_header();
+        let (source, destination) = (udp.source_port, udp.destination_port);
+        let udp = Udp { source, destination, length: udp.length, checksum: udp.checksum };
+        return Some((Transport::Udp(udp), 8));
+    }
     if IpNumber(protocol) != IpNumber::TCP || captured.len() < 20 {
         return None;
     }
     // Zeros are the end of the option list.
     let mut padded = [0; TCP_HEADER_MAX];
     padded.iter_mut().zip(captured).for_each(|(to, from)| *to = *from);
-    TcpHeaderSlice::from_slice(&padded).ok()?;
     let slice = TcpSlice::from_slice(&padded).ok()?;
-    Some((tcp(&slice), u32::from(slice.data_offset()) * 4))
+    Some((Transport::Tcp(tcp(&slice)), u32::from(slice.data_offset()) * 4))
 }
 
 fn icmp(kind: u8, code: u8, payload: &[u8]) -> Icmp {
@@ -217,3 +225,6 @@ fn place(part: &[u8], whole: &[u8]) -> Option<std::ops::Range<u32>> {
     let end = start.checked_add(part.len()).filter(|end| *end <= whole.len())?;
     Some(u32::try_from(start).ok()?..u32::try_from(end).ok()?)
 }
+
+#[cfg(test)]
+mod tests;

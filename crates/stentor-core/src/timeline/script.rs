@@ -95,7 +95,7 @@ impl Script {
                 _ => Outcome::Value(value),
             };
         }
-        self
+        self.wait(1)
     }
 
     /// A call goes in and comes back at once.

@@ -514,3 +514,6 @@ fn only_for_sockets(name: CallName) -> bool {
 fn call_no(number: usize) -> CallNo {
     CallNo(u32::try_from(number).unwrap_or(u32::MAX))
 }
+
+#[cfg(test)]
+mod tests;

@@ -290,3 +290,6 @@ impl Covered {
         before.is_some_and(|(_, to)| *to > range.start)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -463,7 +463,7 @@ proptest! {
         }
         script.record.packets = early.record.packets;
         let bytes: Vec<u8> =
-            (0..sends.iter().sum::<usize>()).map(|place| (place % 251) as u8).collect();
+            (0..sends.iter().sum::<usize>()).map(|place| u8::try_from(place % 251).unwrap()).collect();
         let pieces = |cut: &[usize]| {
             let mut rest = bytes.as_slice();
             let piece = |length: &usize| {
