@@ -242,3 +242,28 @@ fn a_system_that_refuses_is_named_with_the_remedy() {
     assert!(err.contains("calls without packets: no private network"), "{err}");
     assert_eq!(output.status.code(), Some(3), "{err}");
 }
+
+#[test]
+fn stored_records_draw_as_recorded() {
+    for name in ["lecture-tcp", "lecture-udp", "refused"] {
+        let file = format!("{}/tests/it/data/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
+        let said = run(&["trace", "show", &file], b"");
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{name}");
+        insta::with_settings!({ snapshot_path => "golden", prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!(format!("ladder-{name}"), said.out());
+        });
+    }
+}
+
+#[test]
+fn a_record_that_ends_in_the_middle_is_drawn_as_far_as_it_goes() {
+    let folder = Folder::new("torn");
+    let whole = format!("{}/tests/it/data/lecture-tcp.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read(whole).unwrap();
+    let torn = folder.file("torn.jsonl");
+    std::fs::write(&torn, &text[..text.len() - 20]).unwrap();
+    let said = run(&["trace", "show", &torn], b"");
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.err.contains("torn.jsonl"), "{}", said.err);
+    in_order(&said.out(), &["connect", "SYN seq 0"]);
+}
