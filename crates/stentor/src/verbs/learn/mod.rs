@@ -8,6 +8,8 @@ mod backlog;
 mod byte_order;
 mod bytestream;
 mod calls;
+#[cfg(target_os = "linux")]
+mod causes;
 mod close;
 mod concurrency;
 mod errors;
@@ -25,6 +27,8 @@ mod stage;
 mod tcp;
 mod text;
 mod udp;
+#[cfg(target_os = "linux")]
+mod witnessed;
 
 use std::fmt::Write as _;
 use std::io;
@@ -115,6 +119,8 @@ const LESSONS: &[Lesson] = &[
     lesson!(1, "socket", Calls, socket::play),
     lesson!(2, "udp", Calls, udp::play),
     lesson!(3, "tcp", Calls, tcp::play),
+    #[cfg(target_os = "linux")]
+    lesson!(4, "calls", Calls, causes::play),
     lesson!(5, "errors", Calls, errors::play),
     lesson!(6, "bytestream", Bytes, bytestream::play),
     lesson!(7, "half", Bytes, half::play),
