@@ -145,7 +145,7 @@ fn expected(near: u16, far: u16) -> [u8; 6] {
 
 /// The UDP header of the packet between two ports, among all that the raw socket sees. `None` if
 /// it did not come in time.
-fn find(raw: &Socket, near: u16, far: u16) -> Result<Option<[u8; 8]>, Failure> {
+pub(super) fn find(raw: &Socket, near: u16, far: u16) -> Result<Option<[u8; 8]>, Failure> {
     let failed = |error| Failure::new("recv", "raw udp", error);
     raw.set_nonblocking(true).map_err(failed)?;
     let mut packet = vec![0; 65_536];

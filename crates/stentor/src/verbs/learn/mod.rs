@@ -16,6 +16,8 @@ mod errors;
 mod evidence;
 mod fetch;
 mod half;
+#[cfg(target_os = "linux")]
+mod header;
 mod nonblocking;
 mod overhead;
 mod page;
@@ -27,6 +29,8 @@ mod stage;
 mod tcp;
 mod text;
 mod udp;
+#[cfg(target_os = "linux")]
+mod udp_header;
 #[cfg(target_os = "linux")]
 mod witnessed;
 
@@ -125,6 +129,8 @@ const LESSONS: &[Lesson] = &[
     lesson!(6, "bytestream", Bytes, bytestream::play),
     lesson!(7, "half", Bytes, half::play),
     lesson!(8, "byte-order", Bytes, byte_order::play),
+    #[cfg(target_os = "linux")]
+    lesson!(9, "udp-header", Bytes, udp_header::play),
     lesson!(11, "ports", Servers, ports::play),
     lesson!(12, "concurrency", Servers, concurrency::play),
     lesson!(13, "nonblocking", Servers, nonblocking::play),

@@ -140,6 +140,14 @@ impl<'a> Page<'a> {
         self.write(&format!("\n{text}\n"))
     }
 
+    pub(super) fn figure(&mut self, lines: &[String]) -> io::Result<()> {
+        let mut shown = "\n".to_owned();
+        for line in lines {
+            shown.push_str(&format!("     {line}\n"));
+        }
+        self.write(&format!("{shown}\n"))
+    }
+
     pub(super) fn closing(&mut self, text: &Text) -> io::Result<()> {
         let mut shown = String::new();
         for (quote, truth) in &text.notes {

@@ -258,6 +258,11 @@ impl<'a> Stage<'a> {
         Ok(self.page.ladder(ladder)?)
     }
 
+    /// Shows a figure, line by line.
+    pub(super) fn figure(&mut self, lines: &[String]) -> Result<(), Stop> {
+        Ok(self.page.figure(lines)?)
+    }
+
     /// The lesson is over: what was recorded.
     pub(super) fn into_record(self) -> Record {
         self.record

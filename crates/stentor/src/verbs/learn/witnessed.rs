@@ -112,8 +112,8 @@ pub(super) fn witness(
     match &exchange.notice {
         None => stage.fact("seen", format!("{} calls, {packets} packets", record.calls.len()))?,
         Some(notice) => {
-            stage.fact("seen", format!("{} calls", record.calls.len()))?;
-            stage.fact("packets", notice)?;
+            stage.fact("seen", format!("{} calls, no packets", record.calls.len()))?;
+            stage.fact("why, and what to do", notice)?;
         }
     }
     Ok(Seen { record, explained, port, missing: exchange.notice })
