@@ -1,6 +1,7 @@
 //! The lesson `udp-header`: the eight bytes before the data, what their checksum covers, and how
 //! errors come back.
 
+use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -25,6 +26,8 @@ const SO_NO_CHECK: i32 = 11;
 const IPPROTO_UDP: i32 = 17;
 const UDP_NO_CHECK6_TX: i32 = 101;
 const UDP_NO_CHECK6_RX: i32 = 102;
+/// The flag of send(2): more data of the same datagram follow.
+const MSG_MORE: i32 = 0x8000;
 
 pub(super) fn play(stage: &mut Stage<'_>) -> Result<(), Stop> {
     match captured(stage)? {
@@ -34,6 +37,7 @@ pub(super) fn play(stage: &mut Stage<'_>) -> Result<(), Stop> {
         }
         None => built(stage)?,
     }
+    kernels_own(stage)?;
     zero_over_ipv4(stage)?;
     zero_over_ipv6(stage)?;
     connected(stage)?;
@@ -64,7 +68,8 @@ fn captured(stage: &mut Stage<'_>) -> Result<Option<(Fields, Ends)>, Stop> {
     Ok(found)
 }
 
-fn datagram(seen: &Seen) -> Option<(Fields, Ends)> {
+/// The fields of the captured datagram, and its addresses.
+pub(super) fn datagram(seen: &Seen) -> Option<(Fields, Ends)> {
     let shown = seen.datagram()?;
     let place = |at: u32| usize::try_from(at).ok();
     let start = place(shown.headers.payload.start)?.checked_sub(HEADER)?;
@@ -115,7 +120,7 @@ fn checksum(stage: &mut Stage<'_>, fields: &Fields, ends: Ends) -> Result<(), St
         stage.claim(
             "The packet carries the sum of the pseudo header alone: the kernel leaves the rest to \
              the network card, and the loopback interface has none; nothing can flip a bit there.",
-            true,
+            fields.checksum == partial,
             seen,
         )?;
     } else {
@@ -181,6 +186,77 @@ fn set(
     Ok(())
 }
 
+/// A raw socket, which gets a copy of each datagram that arrives (raw(7)): to be made before it
+/// leaves, and a privilege that most have not.
+fn raw() -> io::Result<Socket> {
+    Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP))
+}
+
+/// The header of the datagram between two sockets; none where it cannot be seen, which is said.
+fn on_the_wire(
+    stage: &mut Stage<'_>,
+    raw: io::Result<Socket>,
+    client: &Door,
+    server: &Door,
+) -> Result<Option<[u8; HEADER]>, Stop> {
+    match raw {
+        Ok(raw) => {
+            let header = byte_order::find(&raw, client.local().port(), server.local().port())?;
+            header.map(Some).ok_or_else(|| Stop::Contradicted {
+                what: "the raw socket got no copy of the datagram".to_owned(),
+                next: String::new(),
+            })
+        }
+        Err(error) => {
+            let errno = errno_name(&error).unwrap_or_default();
+            stage.fact("the packet itself", format!("not visible here: {errno}"))?;
+            stage.fact("to see it", "run as root, or: setcap cap_net_raw+ep on this program")?;
+            Ok(None)
+        }
+    }
+}
+
+fn kernels_own(stage: &mut Stage<'_>) -> Result<(), Stop> {
+    stage.step(
+        "A datagram is put together from two sends, so that the kernel must add up by itself.",
+        "MSG_MORE keeps a datagram open for more data (send(2)). Linux leaves no such datagram to \
+         the network card: its checksum is whole even on the loopback interface.",
+    )?;
+    let server = bound(stage)?;
+    let client = stage.socket("client", Transport::Udp)?;
+    stage.connect(&client, server.local())?;
+    let raw = raw();
+    let part = client.options().send_with_flags(b"hello ", MSG_MORE);
+    let given = format!("{}, \"hello \", MSG_MORE", client.number());
+    stage.call("client", "send", given, server.local(), part, usize::to_string)?;
+    stage.send(&client, b"world")?;
+    let header = on_the_wire(stage, raw, &client, &server)?;
+    let (data, _) = stage.recv_from(&server, 2048)?;
+    stage.claim(
+        "Two sends, one datagram, one header.",
+        data == SENTENCE.as_bytes(),
+        super::calls::quoted(&data),
+    )?;
+    if let Some(header) = header {
+        let bytes = [&header[..], &data].concat();
+        let ends = Ends { source: client.local().ip(), destination: server.local().ip() };
+        let word = |number: u16| hex(&number.to_be_bytes());
+        let fields = Fields::parse(&bytes);
+        let both = fields.map(|fields| (fields.checksum, fields.computed(ends)));
+        stage.claim(
+            "The kernel comes to the same checksum as RFC 768's rule.",
+            both.is_some_and(|(kernel, ours)| kernel == ours),
+            both.map_or_else(
+                || "no datagram".to_owned(),
+                |(kernel, ours)| format!("kernel {}, computed {}", word(kernel), word(ours)),
+            ),
+        )?;
+    }
+    stage.close(client)?;
+    stage.close(server)?;
+    Ok(())
+}
+
 fn zero_over_ipv4(stage: &mut Stage<'_>) -> Result<(), Stop> {
     stage.step(
         "A client switches the checksum off, over IPv4.",
@@ -191,24 +267,14 @@ fn zero_over_ipv4(stage: &mut Stage<'_>) -> Result<(), Stop> {
     let client = stage.socket("client", Transport::Udp)?;
     stage.bind(&client, anywhere())?;
     set(stage, &client, ("SO_NO_CHECK", SOL_SOCKET, SO_NO_CHECK), 1)?;
-    // Made before the datagram leaves; needs a privilege that most have not.
-    let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP));
+    let raw = raw();
     stage.send_to(&client, b"unchecked", server.local())?;
-    match raw {
-        Ok(raw) => {
-            let header = byte_order::find(&raw, client.local().port(), server.local().port())?;
-            let checksum = header.as_ref().and_then(|header| header.get(6..8));
-            stage.claim(
-                "The packet carries 0 where the checksum stands.",
-                checksum == Some(&[0, 0]),
-                checksum.map_or_else(|| "no packet".to_owned(), hex),
-            )?;
-        }
-        Err(error) => {
-            let errno = errno_name(&error).unwrap_or_default();
-            stage.fact("the packet itself", format!("not visible here: {errno}"))?;
-            stage.fact("to see it", "run as root, or: setcap cap_net_raw+ep on this program")?;
-        }
+    if let Some(header) = on_the_wire(stage, raw, &client, &server)? {
+        stage.claim(
+            "The packet carries 0 where the checksum stands.",
+            header.get(6..8) == Some(&[0, 0]),
+            hex(header.get(6..8).unwrap_or_default()),
+        )?;
     }
     let (heard, _) = stage.recv_from(&server, 2048)?;
     stage.claim(
@@ -291,7 +357,8 @@ fn connected(stage: &mut Stage<'_>) -> Result<(), Stop> {
         "A connected socket sends to a port where nobody is for it.",
         "UDP itself reports nothing. The other kernel answers by ICMP, port unreachable (RFC 792, \
          RFC 1122 section 4.1.3.1), which quotes the header; by its ports the sender's kernel \
-         finds the socket. The server's socket is connected to itself, and so is no one's else.",
+         finds the socket. (The server's socket is connected to itself: for all others nobody has \
+         its port, and nobody else can take it.)",
     )?;
     let guard = nobodys(stage)?;
     let client = stage.socket("client", Transport::Udp)?;
