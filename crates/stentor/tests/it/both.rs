@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-use crate::program::{run, stentor};
+use crate::program::{run, stentor, traceable};
 
 #[test]
 fn in_a_pipe_it_is_a_filter() {
@@ -46,15 +46,6 @@ fn a_reader_who_leaves_ends_it_quietly() {
     let quiet = err.lines().all(|line| line.contains("port 12000 is taken"));
     assert!(quiet, "{err}");
     assert_eq!(output.status.code(), Some(0));
-}
-
-/// Whether programs can be traced here; where not, it says so.
-fn traceable() -> bool {
-    let said = run(&["trace", "-q", "--mode", "calls", "--", "true"], b"");
-    if said.code != Some(0) {
-        eprintln!("SKIPPED: this system lets no program be traced: {}", said.err);
-    }
-    said.code == Some(0)
 }
 
 #[test]

@@ -357,8 +357,8 @@ fn connected(stage: &mut Stage<'_>) -> Result<(), Stop> {
         "A connected socket sends to a port where nobody is for it.",
         "UDP itself reports nothing. The other kernel answers by ICMP, port unreachable (RFC 792, \
          RFC 1122 section 4.1.3.1), which quotes the header; by its ports the sender's kernel \
-         finds the socket. (The server's socket is connected to itself: for all others nobody has \
-         its port, and nobody else can take it.)",
+         finds the socket. The server's socket is connected to itself: for all others nobody has \
+         its port, and nobody else can take it.",
     )?;
     let guard = nobodys(stage)?;
     let client = stage.socket("client", Transport::Udp)?;
