@@ -94,7 +94,9 @@ fn calls(ladder: &Ladder, lane: Lane) -> Vec<&CallMark> {
         Mark::Packet(_) | Mark::State(..) => None,
     });
     let place = |call| usize::try_from(call).unwrap_or(usize::MAX);
-    made.filter_map(|call| ladder.calls.get(place(call))).map(AsRef::as_ref).collect()
+    made.filter_map(|call| ladder.calls.get(place(call)))
+        .map(|call| -> &CallMark { call })
+        .collect()
 }
 
 /// For each of `wanted` the first call after the one before it; shorter if one is missing.

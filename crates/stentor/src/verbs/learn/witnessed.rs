@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use stentor_core::endpoint::Transport;
 use stentor_core::timeline::cause::{Edge, PacketNo, Relation};
+use stentor_core::timeline::dissect::dissect;
 use stentor_core::timeline::header::{Headers, Transport as Carried};
 use stentor_core::timeline::ladder::{Filter, Ladder, Only};
 use stentor_core::timeline::matcher::Explained;
@@ -44,7 +45,7 @@ pub(super) struct Shown<'a> {
     /// As captured.
     pub(super) packet: &'a Packet,
     /// Its headers.
-    pub(super) headers: &'a Headers,
+    pub(super) headers: Headers,
 }
 
 impl Shown<'_> {
@@ -66,7 +67,7 @@ impl Seen {
     /// A packet whose headers could be read.
     pub(super) fn packet(&self, number: PacketNo) -> Option<Shown<'_>> {
         let packet = self.record.packets.get(number.index())?;
-        let headers = self.explained.headers.get(number.index())?.as_ref()?;
+        let headers = dissect(packet.link, &packet.bytes)?;
         Some(Shown { number, packet, headers })
     }
 
@@ -74,8 +75,8 @@ impl Seen {
     pub(super) fn datagram(&self) -> Option<Shown<'_>> {
         let talk =
             self.explained.flows.talks.iter().find(|it| it.ends.server.port() == self.port)?;
-        let carried = talk.packets.iter().filter_map(|(number, _)| self.packet(*number));
-        carried.into_iter().find(|shown| matches!(shown.headers.transport, Carried::Udp(_)))
+        let mut carried = talk.packets.iter().filter_map(|(number, _)| self.packet(*number));
+        carried.find(|shown| matches!(shown.headers.transport, Carried::Udp(_)))
     }
 
     /// The ties of a packet in one direction, with the call of each.
