@@ -131,18 +131,11 @@ impl Fields {
             let text: String = row.iter().map(|byte| printable(*byte)).collect();
             lines.push(format!("{:<39}{text}", format!("|{cells}")));
         }
-        match self.data.len().saturating_sub(4 * ROWS) {
-            0 => {
-                let cells = match self.data.len() % 4 {
-                    0 if self.data.is_empty() => 0,
-                    0 => 4,
-                    cells => cells,
-                };
-                if cells > 0 {
-                    lines.push(format!("+{}", "--------+".repeat(cells)));
-                }
-            }
-            more => lines.push(format!("|  ... {more} bytes more")),
+        match (self.data.len(), self.data.len().saturating_sub(4 * ROWS)) {
+            (0, _) => {}
+            // The last row may be short, and so is the rule below it.
+            (length, 0) => lines.push(format!("+{}", "--------+".repeat((length - 1) % 4 + 1))),
+            (_, more) => lines.push(format!("|  ... {more} bytes more")),
         }
         lines
     }
@@ -214,7 +207,7 @@ mod tests {
 |   00 0d = 13    |      fe 20      |
 +--------+--------+--------+--------+
 |   68   |   65   |   6c   |   6c   |  hell
-|   07   |                              .
+|   07   |                             .
 +--------+";
         assert_eq!(format!(" \n{figure}"), expected);
         let long = Fields { data: vec![b'x'; 100], ..Fields::parse(&bytes).unwrap() };
