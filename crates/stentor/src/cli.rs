@@ -28,8 +28,17 @@ Exit codes, the same for every verb:
 /// Alone it starts the service on the loopback addresses and a client on it: a prompt at a
 /// terminal, a filter in a pipe (echo hello | stentor).
 #[derive(Debug, Parser)]
-#[command(name = "stentor", version = VERSION, after_help = EXIT_CODES)]
+#[command(
+    name = "stentor",
+    version = VERSION,
+    after_help = EXIT_CODES,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Cli {
+    /// Traces both ends of each sentence, and draws every call and packet on one ladder
+    #[cfg(target_os = "linux")]
+    #[arg(long)]
+    ladder: bool,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -76,6 +85,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn act(cli: Cli) -> Result<Exit, Complaint> {
     match cli.verb {
+        #[cfg(target_os = "linux")]
+        None if cli.ladder => both::ladder::run(),
         None => both::run(),
         Some(Verb::Serve(args)) => serve::run(args),
         Some(Verb::Send(args)) => send::run(args),

@@ -1,5 +1,7 @@
 //! Drivers: the loops that carry bytes between the kernel and the machines.
 
+#[cfg(target_os = "linux")]
+pub mod exchange;
 pub mod http;
 pub mod race;
 pub mod reach;

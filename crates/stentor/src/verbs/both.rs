@@ -1,7 +1,10 @@
 //! `stentor` alone: the service on the loopback addresses and a client on it, in one go.
 //!
 //! The service is [`crate::drive::serve`], the client is [`super::send`]: real sockets between two
-//! parts of one process.
+//! parts of one process. With `--ladder` they are two processes, traced: [`ladder`].
+
+#[cfg(target_os = "linux")]
+pub mod ladder;
 
 use std::io::{self, IsTerminal};
 

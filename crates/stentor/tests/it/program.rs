@@ -45,6 +45,15 @@ pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Said {
     Said { code: output.status.code(), out: output.stdout, err }
 }
 
+/// Whether programs can be traced here; where not, it says so.
+pub(crate) fn traceable() -> bool {
+    let said = run(&["trace", "-q", "--mode", "calls", "--", "true"], b"");
+    if said.code != Some(0) {
+        eprintln!("SKIPPED: this system lets no program be traced: {}", said.err);
+    }
+    said.code == Some(0)
+}
+
 /// A `stentor serve` on free ports, killed when dropped.
 pub(crate) struct Server {
     child: Child,

@@ -55,6 +55,11 @@ pub(super) struct Door {
 }
 
 impl Door {
+    /// Who holds it.
+    pub(super) fn who(&self) -> &'static str {
+        self.who
+    }
+
     /// The descriptor's number.
     pub(super) fn number(&self) -> RawFd {
         self.socket.as_raw_fd()
@@ -98,17 +103,29 @@ pub(super) fn anywhere() -> SocketAddr {
 }
 
 impl Stage<'_> {
-    /// socket(2).
+    /// socket(2), over IPv4.
     pub(super) fn socket(
         &mut self,
         who: &'static str,
         transport: Transport,
     ) -> Result<Door, Failure> {
-        let (kind, protocol, shown) = match transport {
-            Transport::Tcp => (Type::STREAM, Protocol::TCP, "AF_INET, SOCK_STREAM"),
-            Transport::Udp => (Type::DGRAM, Protocol::UDP, "AF_INET, SOCK_DGRAM"),
+        self.socket_over(Domain::IPV4, who, transport)
+    }
+
+    /// socket(2), over IPv4 or IPv6.
+    pub(super) fn socket_over(
+        &mut self,
+        domain: Domain,
+        who: &'static str,
+        transport: Transport,
+    ) -> Result<Door, Failure> {
+        let family = if domain == Domain::IPV6 { "AF_INET6" } else { "AF_INET" };
+        let (kind, protocol, name) = match transport {
+            Transport::Tcp => (Type::STREAM, Protocol::TCP, "SOCK_STREAM"),
+            Transport::Udp => (Type::DGRAM, Protocol::UDP, "SOCK_DGRAM"),
         };
-        let made = Socket::new(Domain::IPV4, kind, Some(protocol)).and_then(patient);
+        let shown = format!("{family}, {name}");
+        let made = Socket::new(domain, kind, Some(protocol)).and_then(patient);
         let number = |socket: &Socket| socket.as_raw_fd().to_string();
         let socket = self.call(who, "socket", shown, transport.name(), made, number)?;
         Ok(Door { who, transport, socket })

@@ -8,12 +8,16 @@ mod backlog;
 mod byte_order;
 mod bytestream;
 mod calls;
+#[cfg(target_os = "linux")]
+mod causes;
 mod close;
 mod concurrency;
 mod errors;
 mod evidence;
 mod fetch;
 mod half;
+#[cfg(target_os = "linux")]
+mod header;
 mod nonblocking;
 mod overhead;
 mod page;
@@ -25,6 +29,10 @@ mod stage;
 mod tcp;
 mod text;
 mod udp;
+#[cfg(target_os = "linux")]
+mod udp_header;
+#[cfg(target_os = "linux")]
+mod witnessed;
 
 use std::fmt::Write as _;
 use std::io;
@@ -115,10 +123,14 @@ const LESSONS: &[Lesson] = &[
     lesson!(1, "socket", Calls, socket::play),
     lesson!(2, "udp", Calls, udp::play),
     lesson!(3, "tcp", Calls, tcp::play),
+    #[cfg(target_os = "linux")]
+    lesson!(4, "calls", Calls, causes::play),
     lesson!(5, "errors", Calls, errors::play),
     lesson!(6, "bytestream", Bytes, bytestream::play),
     lesson!(7, "half", Bytes, half::play),
     lesson!(8, "byte-order", Bytes, byte_order::play),
+    #[cfg(target_os = "linux")]
+    lesson!(9, "udp-header", Bytes, udp_header::play),
     lesson!(11, "ports", Servers, ports::play),
     lesson!(12, "concurrency", Servers, concurrency::play),
     lesson!(13, "nonblocking", Servers, nonblocking::play),

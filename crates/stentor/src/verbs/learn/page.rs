@@ -3,6 +3,7 @@
 use std::io;
 
 use stentor_core::timeline::Conversation;
+use stentor_core::timeline::ladder::Ladder;
 
 use super::stage::{Call, Claim, Fact};
 use super::text::Text;
@@ -10,6 +11,8 @@ use crate::report::ladder;
 
 /// The width for which lines are made, in columns.
 const WIDTH: usize = 80;
+/// The width of the ladder of a trace, in columns: at 80 its words break too often.
+const LADDER: usize = 100;
 /// Where the outcome of a call stands.
 const OUTCOME: usize = 44;
 /// How wide the names of evidence are.
@@ -130,6 +133,19 @@ impl<'a> Page<'a> {
         }
         shown.push('\n');
         self.write(&shown)
+    }
+
+    pub(super) fn ladder(&mut self, drawn: &Ladder) -> io::Result<()> {
+        let text = ladder::trace::terminal(drawn, LADDER, self.view.colour);
+        self.write(&format!("\n{text}\n"))
+    }
+
+    pub(super) fn figure(&mut self, lines: &[String]) -> io::Result<()> {
+        let mut shown = "\n".to_owned();
+        for line in lines {
+            shown.push_str(&format!("     {line}\n"));
+        }
+        self.write(&format!("{shown}\n"))
     }
 
     pub(super) fn closing(&mut self, text: &Text) -> io::Result<()> {

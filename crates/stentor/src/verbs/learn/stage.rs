@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::io;
 
 use stentor_core::moment::Moment;
+use stentor_core::timeline::ladder::Ladder;
 use stentor_core::timeline::{Conversation, Lane, What};
 use stentor_os::clock;
 use stentor_os::failure::{Failure, describe, errno_name};
@@ -250,6 +251,16 @@ impl<'a> Stage<'a> {
     /// Shows a picture that was witnessed elsewhere.
     pub(super) fn show(&mut self, conversation: &Conversation) -> Result<(), Stop> {
         Ok(self.page.conversation(conversation)?)
+    }
+
+    /// Shows the ladder of a trace.
+    pub(super) fn ladder(&mut self, ladder: &Ladder) -> Result<(), Stop> {
+        Ok(self.page.ladder(ladder)?)
+    }
+
+    /// Shows a figure, line by line.
+    pub(super) fn figure(&mut self, lines: &[String]) -> Result<(), Stop> {
+        Ok(self.page.figure(lines)?)
     }
 
     /// The lesson is over: what was recorded.
