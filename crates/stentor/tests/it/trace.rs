@@ -267,3 +267,31 @@ fn a_record_that_ends_in_the_middle_is_drawn_as_far_as_it_goes() {
     assert!(said.err.contains("torn.jsonl"), "{}", said.err);
     in_order(&said.out(), &["connect", "SYN seq 0"]);
 }
+
+#[test]
+fn nobody_without_any_privilege_sees_the_same() {
+    let id = Command::new("id").arg("-u").output().map(|said| said.stdout);
+    if !id.is_ok_and(|id| id.trim_ascii() == b"0") {
+        return eprintln!("SKIPPED: not root, so the other tests have shown it already");
+    }
+    // Where nobody may read it, unlike the folders of whoever builds.
+    let folder = Folder::new("nobody");
+    let exe = folder.file("stentor");
+    std::fs::copy(EXE, &exe).unwrap();
+    let client = format!("{exe} send tcp://127.0.0.1:12000 hello");
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"])
+        .args([&exe, "trace", "--mode", "lab", "--only", "12000", "--"])
+        .args([&exe, "serve", "-q", "-1", "-t", "-b", "127.0.0.1", "-p", "12000"])
+        .args(["--with", &client])
+        .stdin(Stdio::null())
+        .output();
+    let Ok(output) = output else { return eprintln!("SKIPPED: setpriv is missing") };
+    let err = String::from_utf8_lossy(&output.stderr);
+    if err.contains("a private network: unshare(") {
+        return eprintln!("SKIPPED: no user namespaces for nobody here: {err}");
+    }
+    assert_eq!(output.status.code(), Some(0), "{err}");
+    let ladder = String::from_utf8_lossy(&output.stdout);
+    in_order(&ladder, &["HELLO", "listen(", "SYN seq 0", "SYN,ACK seq 0", "FIN,ACK"]);
+}
