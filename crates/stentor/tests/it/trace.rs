@@ -40,6 +40,15 @@ fn lab() -> bool {
     said.code == Some(0)
 }
 
+/// Whether this system lets us, and has Python for programs that ours are not like.
+fn python() -> bool {
+    let found = Command::new("python3").arg("--version").output().is_ok();
+    if !found {
+        eprintln!("SKIPPED: no python3 here");
+    }
+    found && lab()
+}
+
 /// Traces a service and one sentence to it.
 fn exchange(more: &[&str], transport: &str) -> Said {
     let client = format!("{EXE} send {transport}://127.0.0.1:12000 hello");
@@ -241,4 +250,52 @@ fn a_system_that_refuses_is_named_with_the_remedy() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(err.contains("calls without packets: no private network"), "{err}");
     assert_eq!(output.status.code(), Some(3), "{err}");
+}
+
+#[test]
+fn a_server_that_never_falls_silent_is_ended_after_its_client() {
+    if !python() {
+        return;
+    }
+    let folder = Folder::new("poll");
+    // Neither is ever idle for as long as silence takes: one looks around, one works.
+    for (name, each) in [("looks", "continue"), ("works", "socket.socket().close()")] {
+        let file = folder.file(name);
+        let program = format!(
+            "import socket\n\
+             s = socket.create_server(('127.0.0.1', 12000))\n\
+             s.settimeout(0.05)\n\
+             while True:\n\
+             \x20   try: c = s.accept()[0]\n\
+             \x20   except TimeoutError:\n\
+             \x20       {each}\n\
+             \x20       continue\n\
+             \x20   c.sendall(c.recv(99).upper())\n\
+             \x20   c.close()\n"
+        );
+        std::fs::write(&file, program).unwrap();
+        let client = format!("{EXE} send tcp://127.0.0.1:12000 hello");
+        let said = run(&["trace", "-q", "--", "python3", &file, "--with", &client], b"");
+        assert_eq!(said.code, Some(0), "{name}: {}", said.err);
+        assert!(said.out().contains("HELLO"), "{name}: {}", said.out());
+    }
+}
+
+#[test]
+fn a_call_that_a_signal_ended_is_said_to_be_interrupted() {
+    if !python() {
+        return;
+    }
+    let folder = Folder::new("interrupted");
+    let file = folder.file("server");
+    let program = "import socket\n\
+                   s = socket.create_server(('127.0.0.1', 12000))\n\
+                   while True: s.accept()[0].close()\n";
+    std::fs::write(&file, program).unwrap();
+    let client = "python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 12000))'";
+    let said = run(&["trace", "--", "python3", &file, "--with", client], b"");
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let ladder = said.out();
+    in_order(&ladder, &["SYN,ACK", "interrupted"]);
+    assert!(!ladder.contains("ERESTART"), "a code that no program ever sees: {ladder}");
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stentor_core::timeline::record::{
     Entry, Header, Loss, Mode, Place, Record, Remark, VERSION, Wire,
@@ -73,6 +73,8 @@ const HEADERS: u32 = 114;
 const RING: usize = 16 << 20;
 /// Without an event for so long after the clients have ended, the server has nothing more to say.
 const QUIET: Duration = Duration::from_millis(300);
+/// A server that never falls silent is given no longer than this after the clients have ended.
+const CLOSING: Duration = Duration::from_secs(3);
 /// How long programs may take to end after a signal.
 const ENDING: Duration = Duration::from_secs(2);
 
@@ -200,6 +202,8 @@ struct Run<'a> {
     roots: BTreeMap<i32, Option<Ending>>,
     with_started: bool,
     stage: Stage,
+    /// When the clients had ended, and when something happened last since.
+    closing: Option<(Instant, Instant)>,
     interrupted: bool,
     notices: Vec<String>,
 }
@@ -235,6 +239,7 @@ impl<'a> Run<'a> {
             roots: BTreeMap::new(),
             with_started: plan.with.is_empty(),
             stage: Stage::Running,
+            closing: None,
             interrupted: false,
             notices: Vec::new(),
         })
@@ -294,10 +299,11 @@ impl<'a> Run<'a> {
             {
                 *ending = Some(*how);
             }
+            let idle = possible::idle(&event);
             for entry in self.translator.entries(event) {
                 self.keep(entry)?;
             }
-            self.consider_ending()?;
+            self.consider_ending(idle)?;
         }
         if !self.with_started {
             self.notices.push(format!(
@@ -318,8 +324,14 @@ impl<'a> Run<'a> {
     }
 
     /// When the clients have ended, a server that would go on for ever is not waited for.
-    fn consider_ending(&mut self) -> Result<(), Complaint> {
-        let waits = self.stage == Stage::Closing;
+    fn consider_ending(&mut self, idle: bool) -> Result<(), Complaint> {
+        if let Some((_, last)) = &mut self.closing {
+            // Something still happens: the silence begins anew.
+            if !idle {
+                *last = Instant::now();
+            }
+            return Ok(());
+        }
         let others = self.roots.iter().filter(|(pid, _)| **pid != self.first);
         let clients_done = self.with_started
             && others.clone().count() > 0
@@ -327,10 +339,19 @@ impl<'a> Run<'a> {
         let all_done = self.roots.values().all(Option::is_some);
         if self.stage == Stage::Running && (clients_done || all_done) {
             self.stage = Stage::Closing;
+            let now = Instant::now();
+            self.closing = Some((now, now));
             return self.set_alarm(Some(QUIET));
         }
-        // Something still happens: the silence begins anew.
-        if waits { self.set_alarm(Some(QUIET)) } else { Ok(()) }
+        Ok(())
+    }
+
+    /// How much longer the programs may go on after the clients; none if their time is up.
+    fn patience(&self) -> Option<Duration> {
+        let (began, last) = self.closing?;
+        let quiet = QUIET.checked_sub(last.elapsed())?;
+        let closing = CLOSING.checked_sub(began.elapsed())?;
+        Some(quiet.min(closing)).filter(|left| !left.is_zero())
     }
 
     /// The bell: a signal, or the time is up.
@@ -338,6 +359,12 @@ impl<'a> Run<'a> {
         let signals = self.interrupts.taken();
         if signals > 0 {
             self.interrupted = true;
+        }
+        if self.stage == Stage::Closing
+            && signals == 0
+            && let Some(left) = self.patience()
+        {
+            return self.set_alarm(Some(left));
         }
         let (next, signal) = match (self.stage, signals > 0) {
             (Stage::Running, true) => (Stage::Told, SIGINT),

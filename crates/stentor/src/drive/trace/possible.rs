@@ -2,7 +2,7 @@
 
 use stentor_core::timeline::record::Mode;
 use stentor_os::privilege;
-use stentor_os::tracee::{Arguments, Call, Outcome, StartFailure, StartStep};
+use stentor_os::tracee::{Arguments, Call, Event, Outcome, StartFailure, StartStep};
 
 use crate::complaint::{Complaint, Exit};
 
@@ -90,4 +90,18 @@ pub(super) fn now_serves(call: &Call) -> bool {
         internet && address && kind.is_some_and(|[_, kind, _]| kind & 0xf == DATAGRAMS)
     };
     done && (call.name == "listen" || call.name == "bind" && bound_datagrams())
+}
+
+/// EAGAIN, errno(3).
+const AGAIN: i32 = 11;
+
+/// Whether an event is only a program's look around: a wait that found nothing, a call that found
+/// nothing to do, or the clock that drives them.
+pub(super) fn idle(event: &Event) -> bool {
+    if let Event::Signal { .. } = event {
+        return true;
+    }
+    let Event::Call(call) = event else { return false };
+    let waits = matches!(call.arguments, Arguments::Poll { .. } | Arguments::EpollWait { .. });
+    call.outcome == Outcome::Failed(AGAIN) || waits && call.outcome == Outcome::Returned(0)
 }
