@@ -148,8 +148,10 @@ fn live(command: &[OsString], args: &RunArgs, view: &ViewArgs) -> Result<Exit, C
 }
 
 fn show(file: &std::path::Path, view: &ViewArgs) -> Result<Exit, Complaint> {
-    let outputs = Outputs::open(&view.output)?;
+    // Read before anything is opened for writing: that may be the same file.
     let record = output::read(file)?;
+    let outputs = Outputs::open(&view.output)?;
+    outputs.copy(&record)?;
     draw(&record, view, outputs)?;
     Ok(Exit::Good)
 }

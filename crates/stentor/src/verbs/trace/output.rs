@@ -67,6 +67,18 @@ impl Outputs {
         Ok(Outputs { files, writers: Vec::new() })
     }
 
+    /// Writes a stored record again, whole.
+    pub(super) fn copy(&self, stored: &Record) -> Result<(), Complaint> {
+        for (path, form, file) in &self.files {
+            if *form == Form::Record {
+                let file = file.try_clone();
+                let file = file.map_err(|error| Failure::new("dup", path.display(), error))?;
+                record::write(stored, file, path.display().to_string())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Hands on what the records still hold.
     pub(super) fn finish_record(&mut self) -> Result<(), Complaint> {
         for writer in self.writers.drain(..) {
@@ -94,7 +106,7 @@ impl Outputs {
                     written.map_err(|error| Failure::new("write", path.display(), error))?;
                     continue;
                 }
-                // Written while the programs ran; from a stored record it is copied.
+                // Written while the programs ran, or copied.
                 Form::Record => continue,
             };
             let written = file.write_all(text.as_bytes());
