@@ -486,7 +486,14 @@ pub fn omitted(omitted: &Omitted, undrawn: usize) -> Vec<String> {
     }
     if omitted.rows > 0 {
         let rows = plural(omitted.rows, "row is", "rows are");
-        sentences.push(format!("{rows} left out by the limit on events."));
+        let whole = match omitted.unlisted {
+            0 => String::new(),
+            unlisted => format!(
+                ", {} among them",
+                plural(unlisted, "whole conversation", "whole conversations")
+            ),
+        };
+        sentences.push(format!("{rows} left out by the limit on events{whole}."));
     }
     if omitted.groups > 0 {
         let groups = plural(omitted.groups, "conversation is", "conversations are");
