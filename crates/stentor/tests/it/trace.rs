@@ -116,6 +116,15 @@ fn a_stored_record_draws_the_same_ladder() {
     begins(&files[5], &[0x0a, 0x0d, 0x0d, 0x0a]);
     let stored = run(&["trace", "show", &files[0], "--only", "12000"], b"");
     assert_eq!(stored.code, Some(0), "{}", stored.err);
+    // A record is copied, too; onto itself without harm.
+    let record = std::fs::read(&files[0]).unwrap();
+    let copy = folder.file("copy.jsonl");
+    for to in [&copy, &files[0]] {
+        let said = run(&["trace", "show", "-q", &files[0], "-o", to], b"");
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        let kept = std::fs::read(to).unwrap();
+        assert_eq!(kept.len(), record.len(), "{}", String::from_utf8_lossy(&kept));
+    }
     let drawn = live.out();
     let ladder = &drawn[drawn.find("lab: ").unwrap()..];
     assert_eq!(stored.out(), ladder);
@@ -159,6 +168,12 @@ fn exit_codes_are_passed_on_as_timeout_does() {
     check(&["sh", "-c", "exit 7"], 7, "");
     check(&["sh", "-c", "kill -9 $$"], 137, "");
     check(&["no-such-program-anywhere"], 127, "no such file or directory (ENOENT). There is no");
+    let script = folder.file("script");
+    std::fs::write(&script, "#!/no/such/interpreter\n").unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&script, executable).unwrap();
+    check(&[&script], 127, "The file is there, but not the interpreter");
+    check(&[&folder.file("gone")], 127, "There is no such file: check the path");
     check(&[&text], 126, "permission denied (EACCES). It is not executable");
 }
 
@@ -298,4 +313,14 @@ fn a_call_that_a_signal_ended_is_said_to_be_interrupted() {
     let ladder = said.out();
     in_order(&ladder, &["SYN,ACK", "interrupted"]);
     assert!(!ladder.contains("ERESTART"), "a code that no program ever sees: {ladder}");
+}
+
+#[test]
+fn a_program_without_sockets_is_told_so() {
+    if !lab() {
+        return;
+    }
+    let said = run(&["trace", "--", "true"], b"");
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    in_order(&said.out(), &["true: exit 0", "no call on a socket and no packet"]);
 }
