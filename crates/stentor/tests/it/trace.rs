@@ -4,6 +4,11 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use stentor::report::record;
+use stentor_core::timeline::cause::{Grade, PacketNo, Relation};
+use stentor_core::timeline::matcher::{Explained, headers};
+use stentor_core::timeline::record::Record;
+
 use crate::program::{Said, run, stentor};
 
 /// A folder that goes with the test.
@@ -323,4 +328,80 @@ fn a_program_without_sockets_is_told_so() {
     let said = run(&["trace", "--", "true"], b"");
     assert_eq!(said.code, Some(0), "{}", said.err);
     in_order(&said.out(), &["true: exit 0", "no call on a socket and no packet"]);
+}
+
+/// What a run wrote to a .jsonl.
+fn stored(file: &str) -> Record {
+    let file = std::io::BufReader::new(std::fs::File::open(file).unwrap());
+    let (mut record, warnings) = record::read(file).unwrap();
+    assert!(warnings.sentences().is_empty(), "{:?}", warnings.sentences());
+    record.sort();
+    record
+}
+
+/// Writes `left` bytes in pieces of many sizes whenever select(2) says that there is room.
+const WRITER: &str = "
+import select, socket
+s = socket.create_connection(('127.0.0.1', 12000))
+s.setblocking(False)
+left, piece = 400000, 0
+while left:
+    try:
+        left -= s.send(b'x' * min(left, 500 + piece * 377 % 9000))
+        piece += 1
+    except BlockingIOError:
+        select.select([], [s], [])
+";
+
+/// Reads little at a time, and only when the other end could write no more for a while.
+const READER: &str = "
+import socket, time
+l = socket.socket()
+l.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+l.bind(('127.0.0.1', 12000))
+l.listen()
+s = l.accept()[0]
+while s.recv(3001):
+    time.sleep(0.001)
+";
+
+#[test]
+fn every_data_segment_of_a_slow_transfer_is_traced_to_its_sends() {
+    if !python() {
+        return;
+    }
+    let folder = Folder::new("slow");
+    let [writer, reader, jsonl] = ["writer", "reader", "r.jsonl"].map(|name| folder.file(name));
+    std::fs::write(&writer, WRITER).unwrap();
+    std::fs::write(&reader, READER).unwrap();
+    let client = format!("python3 {writer}");
+    let said =
+        run(&["trace", "-q", "-o", &jsonl, "--", "python3", &reader, "--with", &client], b"");
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let record = stored(&jsonl);
+    let explained = Explained::of(&record);
+    let (mut segments, mut late, mut shared, mut bytes) = (0, 0, 0, 0);
+    for number in (0..).map(PacketNo).take(record.packets.len()) {
+        let headers = headers(&record, number).unwrap();
+        if headers.tcp().is_none() || headers.payload_length == 0 {
+            continue;
+        }
+        let edges = explained.edges_of(number);
+        assert!(edges.iter().all(|edge| edge.grade == Grade::Exact), "{number:?}: {edges:?}");
+        let sends: Vec<_> = edges
+            .iter()
+            .filter(|edge| edge.relation == Relation::Cause && !edge.bytes.is_empty())
+            .collect();
+        let explains: u64 = sends.iter().map(|edge| edge.bytes.end - edge.bytes.start).sum();
+        assert_eq!(explains, u64::from(headers.payload_length), "{number:?}: {sends:?}");
+        let at = record.packets[number.index()].at;
+        let last = sends.last().unwrap().call.unwrap();
+        late += usize::from(record.calls[last.index()].left.unwrap() < at);
+        shared += usize::from(sends.len() > 1);
+        segments += 1;
+        bytes += explains;
+    }
+    eprintln!("{segments} data segments, all exact; {late} left after their call, {shared} shared");
+    assert_eq!(bytes, 400_000, "sent again, or missed");
+    assert!(late > 0 && shared > 0, "the transfer was too easy to prove anything");
 }
