@@ -247,6 +247,40 @@ fn an_interrupt_ends_the_programs_first_and_prints_what_there_is() {
 }
 
 #[test]
+fn an_interrupt_of_the_terminal_reaches_the_programs_once() {
+    use std::os::unix::process::CommandExt;
+    if !python() {
+        return;
+    }
+    let folder = Folder::new("once");
+    let file = folder.file("program");
+    // After the first it gives a second one time to come.
+    let program = "import signal, time\n\
+                   came = []\n\
+                   signal.signal(signal.SIGINT, lambda *_: came.append(1))\n\
+                   print('ready', flush=True)\n\
+                   signal.pause()\n\
+                   time.sleep(0.4)\n\
+                   print('came', len(came))\n";
+    std::fs::write(&file, program).unwrap();
+    // As ^C does, to the whole group; and to the tracer alone, which has to tell the program.
+    for whole in [true, false] {
+        let mut command = stentor();
+        command.args(["trace", "-q", "--", "python3", &file]).process_group(0);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = child.stdout.take().unwrap();
+        let mut ready = [0; 6];
+        out.read_exact(&mut ready).unwrap();
+        let to = format!("{}{}", if whole { "-" } else { "" }, child.id());
+        assert!(Command::new("kill").args(["-INT", "--", &to]).status().unwrap().success());
+        let mut rest = String::new();
+        out.read_to_string(&mut rest).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+        assert_eq!(rest, "came 1\n", "whole group: {whole}");
+    }
+}
+
+#[test]
 fn a_system_that_refuses_is_named_with_the_remedy() {
     // unshare(2) on x86-64; elsewhere the number is another, and the test has nothing to deny.
     const UNSHARE: i64 = 272;

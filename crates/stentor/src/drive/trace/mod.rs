@@ -75,6 +75,10 @@ const RING: usize = 16 << 20;
 const QUIET: Duration = Duration::from_millis(300);
 /// A server that never falls silent is given no longer than this after the clients have ended.
 const CLOSING: Duration = Duration::from_secs(3);
+/// How long a signal from the terminal may take to be seen at the programs it was sent to as well.
+const ARRIVING: Duration = Duration::from_millis(50);
+/// A SIGINT that a program took no longer ago than this is the one that we took.
+const RECENT: Duration = Duration::from_secs(1);
 /// How long programs may take to end after a signal.
 const ENDING: Duration = Duration::from_secs(2);
 
@@ -183,9 +187,11 @@ enum Stage {
     Running,
     /// The others have ended; the first one is given time to finish.
     Closing,
-    /// It has been told to end.
+    /// A signal came; from a terminal, the programs have it, too.
+    Interrupted,
+    /// They have been told to end.
     Told,
-    /// It has been told so in the words that nobody can ignore.
+    /// They have been told so in the words that nobody can ignore.
     Killed,
 }
 
@@ -205,6 +211,8 @@ struct Run<'a> {
     /// When the clients had ended, and when something happened last since.
     closing: Option<(Instant, Instant)>,
     interrupted: bool,
+    /// When a process took a SIGINT last.
+    struck: BTreeMap<i32, Instant>,
     notices: Vec<String>,
 }
 
@@ -241,6 +249,7 @@ impl<'a> Run<'a> {
             stage: Stage::Running,
             closing: None,
             interrupted: false,
+            struck: BTreeMap::new(),
             notices: Vec::new(),
         })
     }
@@ -298,6 +307,9 @@ impl<'a> Run<'a> {
                 && let Some(ending) = self.roots.get_mut(pid)
             {
                 *ending = Some(*how);
+            }
+            if let Event::Signal { pid, number: SIGINT, .. } = &event {
+                self.struck.insert(*pid, Instant::now());
             }
             let idle = possible::idle(&event);
             for entry in self.translator.entries(event) {
@@ -367,10 +379,14 @@ impl<'a> Run<'a> {
             return self.set_alarm(Some(left));
         }
         let (next, signal) = match (self.stage, signals > 0) {
-            (Stage::Running, true) => (Stage::Told, SIGINT),
+            (Stage::Running, true) => {
+                self.stage = Stage::Interrupted;
+                return self.set_alarm(Some(ARRIVING));
+            }
+            (Stage::Interrupted, false) => (Stage::Told, SIGINT),
             (Stage::Running, false) => return self.set_alarm(None),
             (Stage::Closing, _) => (Stage::Told, SIGTERM),
-            (Stage::Told | Stage::Killed, _) => (Stage::Killed, SIGKILL),
+            (Stage::Interrupted | Stage::Told | Stage::Killed, _) => (Stage::Killed, SIGKILL),
         };
         self.stage = next;
         let at = clock::stamp();
@@ -380,8 +396,13 @@ impl<'a> Run<'a> {
                 let note = self.translator.note(at, pid, Remark::Text(words.to_owned()));
                 self.keep(note)?;
             }
-            // It may have ended in the meantime, and then there is nobody to tell.
-            let _ = self.tracer.signal(pid, signal);
+            // ^C reaches all programs of the terminal: to them a second one may mean another thing.
+            let knows =
+                signal == SIGINT && self.struck.get(&pid).is_some_and(|at| at.elapsed() < RECENT);
+            if !knows {
+                // It may have ended in the meantime, and then there is nobody to tell.
+                let _ = self.tracer.signal(pid, signal);
+            }
         }
         self.set_alarm(Some(ENDING))
     }
