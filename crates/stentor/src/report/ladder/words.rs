@@ -123,10 +123,16 @@ pub fn packet(arrow: &Arrow) -> PacketWords {
         Transport::Tcp(tcp) => segment(arrow, tcp),
         Transport::Udp(udp) => {
             let data = arrow.headers.payload_length;
+            // The header counts the whole datagram, of which this may be the first fragment.
+            let whole = u32::from(udp.length).saturating_sub(8);
+            let data = match whole > data {
+                true => format!("{} in fragments", bytes(whole)),
+                false => bytes(data),
+            };
             PacketWords {
                 what: "UDP".into(),
-                full: vec![format!("{} -> {}", udp.source, udp.destination), bytes(data)],
-                short: vec![bytes(data)],
+                full: vec![format!("{} -> {}", udp.source, udp.destination), data.clone()],
+                short: vec![data],
                 more: vec![
                     format!("length {}", udp.length),
                     format!("cksum {:#06x}", udp.checksum),
