@@ -118,6 +118,11 @@ fn a_stored_record_draws_the_same_ladder() {
     begins(&files[2], b"<svg");
     begins(&files[3], b"<!");
     begins(&files[4], b"sequenceDiagram");
+    let diagram = std::fs::read_to_string(&files[4]).unwrap();
+    in_order(
+        &diagram,
+        &["participant c0", "listen(", "c0->>s0: SYN", "s0-->>c0: SYN,ACK", "sendto"],
+    );
     begins(&files[5], &[0x0a, 0x0d, 0x0d, 0x0a]);
     let stored = run(&["trace", "show", &files[0], "--only", "12000"], b"");
     assert_eq!(stored.code, Some(0), "{}", stored.err);
@@ -352,6 +357,18 @@ fn a_call_that_a_signal_ended_is_said_to_be_interrupted() {
     let ladder = said.out();
     in_order(&ladder, &["SYN,ACK", "interrupted"]);
     assert!(!ladder.contains("ERESTART"), "a code that no program ever sees: {ladder}");
+}
+
+#[test]
+fn a_datagram_in_fragments_is_told_by_its_own_length() {
+    if !lab() {
+        return;
+    }
+    let client = format!("{EXE} send udp://127.0.0.1:12000 {}", "x".repeat(5000));
+    let service = ["--", EXE, "serve", "-q", "-1", "--udp", "-b", "127.0.0.1", "-p", "12000"];
+    let with = ["--with", &client];
+    let said = run(&[&["trace", "--only", "12000"], &service[..], &with[..]].concat(), b"");
+    in_order(&said.out(), &["5000 bytes in fragments", "fragment protocol 17"]);
 }
 
 #[test]

@@ -44,8 +44,6 @@ pub(super) struct Outputs {
 
 /// Columns of a ladder in a file.
 const FILE_WIDTH: usize = 120;
-/// Characters of a payload in a Mermaid diagram.
-const MERMAID_TEXT: usize = 40;
 
 impl Outputs {
     /// Opens every file now: a run whose result cannot be kept is not begun.
@@ -98,7 +96,7 @@ impl Outputs {
             let text = match form {
                 Form::Svg => svg::drawing(drawn, svg::ROWS_MAX),
                 Form::Page => page::html(drawn, page::ROWS_MAX),
-                Form::Mermaid => mermaid::diagram(drawn, MERMAID_TEXT),
+                Form::Mermaid => mermaid::diagram(drawn, mermaid::TEXT_MAX),
                 Form::Text => ladder::trace::terminal(drawn, FILE_WIDTH, false),
                 Form::Lua => pcapng::dissector().to_owned(),
                 Form::Pcapng => {
