@@ -372,6 +372,15 @@ fn a_datagram_in_fragments_is_told_by_its_own_length() {
 }
 
 #[test]
+fn the_ladder_begins_on_a_line_of_its_own() {
+    if !lab() {
+        return;
+    }
+    let said = run(&["trace", "--", "printf", "no end"], b"");
+    assert!(said.out().starts_with("no end\nlab: "), "{}", said.out());
+}
+
+#[test]
 fn a_program_without_sockets_is_told_so() {
     if !lab() {
         return;

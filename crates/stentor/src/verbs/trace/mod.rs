@@ -140,7 +140,8 @@ fn live(command: &[OsString], args: &RunArgs, view: &ViewArgs) -> Result<Exit, C
     for notice in &ran.notices {
         console::notice(format!("stentor: {notice}"));
     }
-    draw(&ran.record, view, outputs)?;
+    // The last line that a program wrote may have no end.
+    draw(&ran.record, view, outputs, "\n")?;
     if ran.interrupted {
         return Ok(Exit::Interrupted);
     }
@@ -152,14 +153,15 @@ fn show(file: &std::path::Path, view: &ViewArgs) -> Result<Exit, Complaint> {
     let record = output::read(file)?;
     let outputs = Outputs::open(&view.output)?;
     outputs.copy(&record)?;
-    draw(&record, view, outputs)?;
+    draw(&record, view, outputs, "")?;
     Ok(Exit::Good)
 }
 
-fn draw(record: &Record, view: &ViewArgs, outputs: Outputs) -> Result<(), Complaint> {
+/// Writes the files, then the ladder with `lead` before it.
+fn draw(record: &Record, view: &ViewArgs, outputs: Outputs, lead: &str) -> Result<(), Complaint> {
     let drawn = outputs.draw(record, &plan::filter(view))?;
     if !view.quiet {
-        console::data(drawn)?;
+        console::data(format!("{lead}{drawn}"))?;
     }
     Ok(())
 }
