@@ -571,7 +571,8 @@ fn remarks(record: &Record) -> Vec<Remarked> {
                 words::count(loss.count, "packet")
             ),
             Place::Record => {
-                format!("{} of the record are missing", words::count(loss.count, "line"))
+                let verb = if loss.count == 1 { "is" } else { "are" };
+                format!("{} of the record {verb} missing", words::count(loss.count, "line"))
             }
             Place::ReceiveQueue(_) => continue,
         };

@@ -214,6 +214,17 @@ fn files_that_cannot_be_written_or_read_are_named() {
     let said = run(&["trace", "show", &foreign], b"");
     assert_ne!(said.code, Some(0));
     assert!(said.err.contains("foreign.jsonl"), "{}", said.err);
+    let said = run(&["trace", "show", &folder.file("")], b"");
+    assert!(said.err.contains("line 1: is a directory (EISDIR)"), "{}", said.err);
+
+    let cut = folder.file("cut.jsonl");
+    let record = "{\"schema\":\"stentor.trace/1\",\"stentor\":\"0.1.0\",\"kernel\":\"6\",\
+                  \"machine\":\"x86_64\",\"mode\":\"lab\",\"wire\":\"ethernet\",\"snaplen\":178,\
+                  \"began_unix_ns\":1}\n{\"packet\":{\"at_ns\":1,";
+    std::fs::write(&cut, record).unwrap();
+    let said = run(&["trace", "show", &cut], b"");
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out().contains("1 line of the record is missing"), "{}", said.out());
 
     if lab() {
         let full = folder.file("full.jsonl");
@@ -387,7 +398,7 @@ fn a_program_without_sockets_is_told_so() {
     }
     let said = run(&["trace", "--", "true"], b"");
     assert_eq!(said.code, Some(0), "{}", said.err);
-    in_order(&said.out(), &["true: exit 0", "no call on a socket and no packet"]);
+    in_order(&said.out(), &["true: exit 0", "no conversation was seen"]);
 }
 
 /// What a run wrote to a .jsonl.

@@ -281,7 +281,7 @@ impl Page<'_> {
     fn foot(&mut self) {
         self.text.push('\n');
         if self.ladder.groups.is_empty() && self.ladder.omitted == Omitted::default() {
-            self.sentence("", Ink::Plain, "Nothing to draw: no call on a socket and no packet.");
+            self.sentence("", Ink::Plain, "Nothing to draw: no conversation was seen.");
         }
         for sentence in words::omitted(&self.ladder.omitted, 0) {
             self.sentence("… ", Ink::Warning, &sentence);
