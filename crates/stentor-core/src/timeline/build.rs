@@ -20,6 +20,8 @@ use crate::moment::Moment;
 
 /// Nothing in a table.
 const ABSENT: u32 = u32::MAX;
+/// Conversations listed though the limit left them no row.
+const BARE_MAX: usize = 20;
 
 impl Ladder {
     /// Builds the ladder of a record whose lists are in the order of time.
@@ -41,11 +43,16 @@ impl Ladder {
             .collect();
         groups.sort_by_key(|(group, _)| group.began);
         let rows = limit(&mut groups, filter.rows_max);
+        let unlisted = if rows > 0 { unlist(&mut groups) } else { 0 };
         let mut ladder = Ladder {
             header: record.header.clone(),
             programs: programs(record),
             remarks: remarks(record),
-            omitted: Omitted { rows, groups: u64::try_from(hidden.len()).unwrap_or(u64::MAX) },
+            omitted: Omitted {
+                rows,
+                unlisted,
+                groups: u64::try_from(hidden.len()).unwrap_or(u64::MAX),
+            },
             ..Ladder::default()
         };
         builder.tables(&mut ladder, &mut groups);
@@ -79,6 +86,18 @@ fn limit(groups: &mut [(Group, Draft)], max: Option<u64>) -> u64 {
         group.rows.truncate(before + kept);
     }
     u64::try_from(total - max).unwrap_or(u64::MAX)
+}
+
+/// Drops the conversations that the limit left without a row, but for the first few, whose findings
+/// are worth having; gives how many.
+fn unlist(groups: &mut Vec<(Group, Draft)>) -> u64 {
+    let before = groups.len();
+    let mut bare = 0;
+    groups.retain(|(group, _)| {
+        bare += usize::from(group.rows.is_empty());
+        !group.rows.is_empty() || bare <= BARE_MAX
+    });
+    u64::try_from(before - groups.len()).unwrap_or(u64::MAX)
 }
 
 struct Builder<'a> {
@@ -552,7 +571,8 @@ fn remarks(record: &Record) -> Vec<Remarked> {
                 words::count(loss.count, "packet")
             ),
             Place::Record => {
-                format!("{} of the record are missing", words::count(loss.count, "line"))
+                let verb = if loss.count == 1 { "is" } else { "are" };
+                format!("{} of the record {verb} missing", words::count(loss.count, "line"))
             }
             Place::ReceiveQueue(_) => continue,
         };

@@ -237,6 +237,8 @@ pub struct Remarked {
 pub struct Omitted {
     /// Rows beyond the limit.
     pub rows: u64,
+    /// Conversations all of whose rows are beyond it, and which are not listed either.
+    pub unlisted: u64,
     /// Conversations that the filter left out.
     pub groups: u64,
 }

@@ -73,10 +73,13 @@ fn data(words: &mut List, call: &Call) {
     }
 }
 
-/// What a call gave back: `5`, `4, 127.0.0.1:51234`, `ECONNREFUSED`; `...` if it never came back.
+/// What a call gave back: `5`, `4, 127.0.0.1:51234`, `ECONNREFUSED`; `interrupted` by a signal,
+/// to be begun anew or to end with its program; `...` if it never came back.
 pub fn outcome(call: &Call) -> String {
     let value = match call.outcome {
         Outcome::Value(value) => value,
+        // The kernel's own code, which no program ever sees.
+        Outcome::Failed(errno) if errno.is_restart() => return "interrupted".to_owned(),
         Outcome::Failed(errno) => return errno.to_string(),
         Outcome::Unfinished => return "...".to_owned(),
     };

@@ -197,6 +197,23 @@ fn conversations_stand_apart_and_the_filter_picks() {
 }
 
 #[test]
+fn conversations_beyond_the_limit_are_counted_and_not_all_listed() {
+    let mut script = Script::new(Mode::Lab, 128);
+    listening(&mut script);
+    for number in 0..60 {
+        connected(&mut script, number, true);
+    }
+    let cut = |max| {
+        let filter = Filter { rows_max: Some(max), ..Filter::default() };
+        let ladder = laid_out(&script.record, &filter);
+        (ladder.groups.len(), ladder.omitted.unlisted)
+    };
+    assert_eq!(cut(u64::MAX), (60, 0));
+    assert_eq!(cut(1), (21, 39), "one with a row, the first few without");
+    assert_eq!(cut(0), (20, 40));
+}
+
+#[test]
 fn without_packets_states_are_inferred_and_ends_still_meet() {
     let mut script = Script::new(Mode::Calls, 128);
     listening(&mut script);

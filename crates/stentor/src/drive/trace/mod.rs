@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stentor_core::timeline::record::{
     Entry, Header, Loss, Mode, Place, Record, Remark, VERSION, Wire,
@@ -73,6 +73,12 @@ const HEADERS: u32 = 114;
 const RING: usize = 16 << 20;
 /// Without an event for so long after the clients have ended, the server has nothing more to say.
 const QUIET: Duration = Duration::from_millis(300);
+/// A server that never falls silent is given no longer than this after the clients have ended.
+const CLOSING: Duration = Duration::from_secs(3);
+/// How long a signal from the terminal may take to be seen at the programs it was sent to as well.
+const ARRIVING: Duration = Duration::from_millis(50);
+/// A SIGINT that a program took no longer ago than this is the one that we took.
+const RECENT: Duration = Duration::from_secs(1);
 /// How long programs may take to end after a signal.
 const ENDING: Duration = Duration::from_secs(2);
 
@@ -181,9 +187,11 @@ enum Stage {
     Running,
     /// The others have ended; the first one is given time to finish.
     Closing,
-    /// It has been told to end.
+    /// A signal came; from a terminal, the programs have it, too.
+    Interrupted,
+    /// They have been told to end.
     Told,
-    /// It has been told so in the words that nobody can ignore.
+    /// They have been told so in the words that nobody can ignore.
     Killed,
 }
 
@@ -200,7 +208,11 @@ struct Run<'a> {
     roots: BTreeMap<i32, Option<Ending>>,
     with_started: bool,
     stage: Stage,
+    /// When the clients had ended, and when something happened last since.
+    closing: Option<(Instant, Instant)>,
     interrupted: bool,
+    /// When a process took a SIGINT last.
+    struck: BTreeMap<i32, Instant>,
     notices: Vec<String>,
 }
 
@@ -235,7 +247,9 @@ impl<'a> Run<'a> {
             roots: BTreeMap::new(),
             with_started: plan.with.is_empty(),
             stage: Stage::Running,
+            closing: None,
             interrupted: false,
+            struck: BTreeMap::new(),
             notices: Vec::new(),
         })
     }
@@ -294,10 +308,14 @@ impl<'a> Run<'a> {
             {
                 *ending = Some(*how);
             }
+            if let Event::Signal { pid, number: SIGINT, .. } = &event {
+                self.struck.insert(*pid, Instant::now());
+            }
+            let idle = possible::idle(&event);
             for entry in self.translator.entries(event) {
                 self.keep(entry)?;
             }
-            self.consider_ending()?;
+            self.consider_ending(idle)?;
         }
         if !self.with_started {
             self.notices.push(format!(
@@ -318,8 +336,14 @@ impl<'a> Run<'a> {
     }
 
     /// When the clients have ended, a server that would go on for ever is not waited for.
-    fn consider_ending(&mut self) -> Result<(), Complaint> {
-        let waits = self.stage == Stage::Closing;
+    fn consider_ending(&mut self, idle: bool) -> Result<(), Complaint> {
+        if let Some((_, last)) = &mut self.closing {
+            // Something still happens: the silence begins anew.
+            if !idle {
+                *last = Instant::now();
+            }
+            return Ok(());
+        }
         let others = self.roots.iter().filter(|(pid, _)| **pid != self.first);
         let clients_done = self.with_started
             && others.clone().count() > 0
@@ -327,10 +351,19 @@ impl<'a> Run<'a> {
         let all_done = self.roots.values().all(Option::is_some);
         if self.stage == Stage::Running && (clients_done || all_done) {
             self.stage = Stage::Closing;
+            let now = Instant::now();
+            self.closing = Some((now, now));
             return self.set_alarm(Some(QUIET));
         }
-        // Something still happens: the silence begins anew.
-        if waits { self.set_alarm(Some(QUIET)) } else { Ok(()) }
+        Ok(())
+    }
+
+    /// How much longer the programs may go on after the clients; none if their time is up.
+    fn patience(&self) -> Option<Duration> {
+        let (began, last) = self.closing?;
+        let quiet = QUIET.checked_sub(last.elapsed())?;
+        let closing = CLOSING.checked_sub(began.elapsed())?;
+        Some(quiet.min(closing)).filter(|left| !left.is_zero())
     }
 
     /// The bell: a signal, or the time is up.
@@ -339,11 +372,21 @@ impl<'a> Run<'a> {
         if signals > 0 {
             self.interrupted = true;
         }
+        if self.stage == Stage::Closing
+            && signals == 0
+            && let Some(left) = self.patience()
+        {
+            return self.set_alarm(Some(left));
+        }
         let (next, signal) = match (self.stage, signals > 0) {
-            (Stage::Running, true) => (Stage::Told, SIGINT),
+            (Stage::Running, true) => {
+                self.stage = Stage::Interrupted;
+                return self.set_alarm(Some(ARRIVING));
+            }
+            (Stage::Interrupted, false) => (Stage::Told, SIGINT),
             (Stage::Running, false) => return self.set_alarm(None),
             (Stage::Closing, _) => (Stage::Told, SIGTERM),
-            (Stage::Told | Stage::Killed, _) => (Stage::Killed, SIGKILL),
+            (Stage::Interrupted | Stage::Told | Stage::Killed, _) => (Stage::Killed, SIGKILL),
         };
         self.stage = next;
         let at = clock::stamp();
@@ -353,8 +396,13 @@ impl<'a> Run<'a> {
                 let note = self.translator.note(at, pid, Remark::Text(words.to_owned()));
                 self.keep(note)?;
             }
-            // It may have ended in the meantime, and then there is nobody to tell.
-            let _ = self.tracer.signal(pid, signal);
+            // ^C reaches all programs of the terminal: to them a second one may mean another thing.
+            let knows =
+                signal == SIGINT && self.struck.get(&pid).is_some_and(|at| at.elapsed() < RECENT);
+            if !knows {
+                // It may have ended in the meantime, and then there is nobody to tell.
+                let _ = self.tracer.signal(pid, signal);
+            }
         }
         self.set_alarm(Some(ENDING))
     }

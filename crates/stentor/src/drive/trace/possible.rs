@@ -1,8 +1,11 @@
 //! What this system allows, and what to do where it does not.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use stentor_core::timeline::record::Mode;
 use stentor_os::privilege;
-use stentor_os::tracee::{Arguments, Call, Outcome, StartFailure, StartStep};
+use stentor_os::tracee::{Arguments, Call, Event, Outcome, StartFailure, StartStep};
 
 use crate::complaint::{Complaint, Exit};
 
@@ -21,7 +24,8 @@ pub fn remedy(step: &str) -> &'static str {
         }
         "ptrace(PTRACE_SEIZE)" => {
             "The system lets no program trace another: see sysctl kernel.yama.ptrace_scope, or \
-             the container's seccomp profile (--cap-add SYS_PTRACE)."
+             the container's seccomp profile (--cap-add SYS_PTRACE). A program that is traced \
+             itself (strace, gdb, stentor trace) cannot trace."
         }
         _ => "",
     }
@@ -60,9 +64,7 @@ pub fn settle(asked: Option<Mode>) -> Result<(Mode, Option<String>), Complaint> 
 /// found.
 pub(super) fn not_started(failure: StartFailure) -> Complaint {
     let next = match (failure.step, failure.error.kind()) {
-        (StartStep::Execute, std::io::ErrorKind::NotFound) => {
-            "There is no such program in PATH: check the name, or give its path."
-        }
+        (StartStep::Execute, std::io::ErrorKind::NotFound) => missing(&failure.program),
         (StartStep::Execute, std::io::ErrorKind::PermissionDenied) => {
             "It is not executable: chmod +x, or start it by its interpreter."
         }
@@ -74,6 +76,19 @@ pub(super) fn not_started(failure: StartFailure) -> Complaint {
         _ => Exit::Impossible,
     };
     Complaint::new(exit, failure.to_string(), next)
+}
+
+/// What is missing if execve(2) says that something is.
+fn missing(program: &OsStr) -> &'static str {
+    let path = Path::new(program);
+    if !program.as_encoded_bytes().contains(&b'/') {
+        "There is no such program in PATH: check the name, or give its path."
+    } else if path.exists() {
+        "The file is there, but not the interpreter that its first line (#!) or its ELF header \
+         names."
+    } else {
+        "There is no such file: check the path."
+    }
 }
 
 /// SOCK_DGRAM, socket(2).
@@ -90,4 +105,18 @@ pub(super) fn now_serves(call: &Call) -> bool {
         internet && address && kind.is_some_and(|[_, kind, _]| kind & 0xf == DATAGRAMS)
     };
     done && (call.name == "listen" || call.name == "bind" && bound_datagrams())
+}
+
+/// EAGAIN, errno(3).
+const AGAIN: i32 = 11;
+
+/// Whether an event is only a program's look around: a wait that found nothing, a call that found
+/// nothing to do, or the clock that drives them.
+pub(super) fn idle(event: &Event) -> bool {
+    if let Event::Signal { .. } = event {
+        return true;
+    }
+    let Event::Call(call) = event else { return false };
+    let waits = matches!(call.arguments, Arguments::Poll { .. } | Arguments::EpollWait { .. });
+    call.outcome == Outcome::Failed(AGAIN) || waits && call.outcome == Outcome::Returned(0)
 }

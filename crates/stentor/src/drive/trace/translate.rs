@@ -1,5 +1,7 @@
 //! From what the kernel showed to the record's own words: no decision, only names and clocks.
 
+use std::collections::BTreeSet;
+
 use stentor_core::moment::Moment;
 use stentor_core::timeline::call::{CallName, Errno};
 use stentor_core::timeline::record::{
@@ -16,6 +18,8 @@ use stentor_os::tracee;
 pub(super) struct Translator {
     began: Stamp,
     calls: u64,
+    /// Processes whose io_uring has been remarked on: some try again and again.
+    rings: BTreeSet<i32>,
 }
 
 fn pid(number: i32) -> Pid {
@@ -29,7 +33,7 @@ fn tid(number: i32) -> Tid {
 impl Translator {
     /// Moments count from `began`.
     pub(super) fn new(began: Stamp) -> Translator {
-        Translator { began, calls: 0 }
+        Translator { began, calls: 0, rings: BTreeSet::new() }
     }
 
     pub(super) fn moment(&self, stamp: Stamp) -> Moment {
@@ -90,6 +94,7 @@ impl Translator {
                 let words = "calls of another instruction set are not seen".to_owned();
                 vec![self.note(at, pid, Remark::NotTraced(words))]
             }
+            Event::IoUring { pid, .. } if !self.rings.insert(pid) => Vec::new(),
             Event::IoUring { at, pid, refused } => {
                 let remark = if refused { Remark::IoUringRefused } else { Remark::IoUringAllowed };
                 vec![self.note(at, pid, remark)]

@@ -123,10 +123,16 @@ pub fn packet(arrow: &Arrow) -> PacketWords {
         Transport::Tcp(tcp) => segment(arrow, tcp),
         Transport::Udp(udp) => {
             let data = arrow.headers.payload_length;
+            // The header counts the whole datagram, of which this may be the first fragment.
+            let whole = u32::from(udp.length).saturating_sub(8);
+            let data = match whole > data {
+                true => format!("{} in fragments", bytes(whole)),
+                false => bytes(data),
+            };
             PacketWords {
                 what: "UDP".into(),
-                full: vec![format!("{} -> {}", udp.source, udp.destination), bytes(data)],
-                short: vec![bytes(data)],
+                full: vec![format!("{} -> {}", udp.source, udp.destination), data.clone()],
+                short: vec![data],
                 more: vec![
                     format!("length {}", udp.length),
                     format!("cksum {:#06x}", udp.checksum),
@@ -486,7 +492,14 @@ pub fn omitted(omitted: &Omitted, undrawn: usize) -> Vec<String> {
     }
     if omitted.rows > 0 {
         let rows = plural(omitted.rows, "row is", "rows are");
-        sentences.push(format!("{rows} left out by the limit on events."));
+        let whole = match omitted.unlisted {
+            0 => String::new(),
+            unlisted => format!(
+                ", {} among them",
+                plural(unlisted, "whole conversation", "whole conversations")
+            ),
+        };
+        sentences.push(format!("{rows} left out by the limit on events{whole}."));
     }
     if omitted.groups > 0 {
         let groups = plural(omitted.groups, "conversation is", "conversations are");

@@ -10,6 +10,7 @@ use std::io::{self, BufRead, Read};
 use serde::Deserialize;
 use stentor_core::moment::Moment;
 use stentor_core::timeline::record::{Entry, Life, Loss, Place, Record, VERSION};
+use stentor_os::failure::describe;
 
 use super::line::{HeaderLine, Line, Meaning, Refusal};
 use super::{LINE_MAX, SCHEMA, THINGS_MAX, foreign};
@@ -106,7 +107,9 @@ impl std::error::Error for Trouble {}
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Trouble::Unreadable { line, error } => write!(f, "line {line}: {error}"),
+            Trouble::Unreadable { line, error } => {
+                write!(f, "line {line}: {}", describe(error))
+            }
             Trouble::Foreign { seems } => write!(
                 f,
                 "this is no record of a trace: it seems to be {seems}; expected is JSON Lines that \

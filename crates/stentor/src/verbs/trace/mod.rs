@@ -140,7 +140,8 @@ fn live(command: &[OsString], args: &RunArgs, view: &ViewArgs) -> Result<Exit, C
     for notice in &ran.notices {
         console::notice(format!("stentor: {notice}"));
     }
-    draw(&ran.record, view, outputs)?;
+    // The last line that a program wrote may have no end.
+    draw(&ran.record, view, outputs, "\n")?;
     if ran.interrupted {
         return Ok(Exit::Interrupted);
     }
@@ -148,16 +149,19 @@ fn live(command: &[OsString], args: &RunArgs, view: &ViewArgs) -> Result<Exit, C
 }
 
 fn show(file: &std::path::Path, view: &ViewArgs) -> Result<Exit, Complaint> {
-    let outputs = Outputs::open(&view.output)?;
+    // Read before anything is opened for writing: that may be the same file.
     let record = output::read(file)?;
-    draw(&record, view, outputs)?;
+    let outputs = Outputs::open(&view.output)?;
+    outputs.copy(&record)?;
+    draw(&record, view, outputs, "")?;
     Ok(Exit::Good)
 }
 
-fn draw(record: &Record, view: &ViewArgs, outputs: Outputs) -> Result<(), Complaint> {
+/// Writes the files, then the ladder with `lead` before it.
+fn draw(record: &Record, view: &ViewArgs, outputs: Outputs, lead: &str) -> Result<(), Complaint> {
     let drawn = outputs.draw(record, &plan::filter(view))?;
     if !view.quiet {
-        console::data(drawn)?;
+        console::data(format!("{lead}{drawn}"))?;
     }
     Ok(())
 }

@@ -44,8 +44,6 @@ pub(super) struct Outputs {
 
 /// Columns of a ladder in a file.
 const FILE_WIDTH: usize = 120;
-/// Characters of a payload in a Mermaid diagram.
-const MERMAID_TEXT: usize = 40;
 
 impl Outputs {
     /// Opens every file now: a run whose result cannot be kept is not begun.
@@ -67,6 +65,18 @@ impl Outputs {
         Ok(Outputs { files, writers: Vec::new() })
     }
 
+    /// Writes a stored record again, whole.
+    pub(super) fn copy(&self, stored: &Record) -> Result<(), Complaint> {
+        for (path, form, file) in &self.files {
+            if *form == Form::Record {
+                let file = file.try_clone();
+                let file = file.map_err(|error| Failure::new("dup", path.display(), error))?;
+                record::write(stored, file, path.display().to_string())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Hands on what the records still hold.
     pub(super) fn finish_record(&mut self) -> Result<(), Complaint> {
         for writer in self.writers.drain(..) {
@@ -86,7 +96,7 @@ impl Outputs {
             let text = match form {
                 Form::Svg => svg::drawing(drawn, svg::ROWS_MAX),
                 Form::Page => page::html(drawn, page::ROWS_MAX),
-                Form::Mermaid => mermaid::diagram(drawn, MERMAID_TEXT),
+                Form::Mermaid => mermaid::diagram(drawn, mermaid::TEXT_MAX),
                 Form::Text => ladder::trace::terminal(drawn, FILE_WIDTH, false),
                 Form::Lua => pcapng::dissector().to_owned(),
                 Form::Pcapng => {
@@ -94,7 +104,7 @@ impl Outputs {
                     written.map_err(|error| Failure::new("write", path.display(), error))?;
                     continue;
                 }
-                // Written while the programs ran; from a stored record it is copied.
+                // Written while the programs ran, or copied.
                 Form::Record => continue,
             };
             let written = file.write_all(text.as_bytes());

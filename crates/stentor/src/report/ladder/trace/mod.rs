@@ -10,7 +10,9 @@ mod tests;
 
 use stentor_core::timeline::Lane;
 use stentor_core::timeline::cause::Grade;
-use stentor_core::timeline::ladder::{Arrow, CallMark, Group, Ladder, Mark, Protocol, StateMark};
+use stentor_core::timeline::ladder::{
+    Arrow, CallMark, Group, Ladder, Mark, Omitted, Protocol, StateMark,
+};
 use stentor_core::timeline::record::Mode;
 
 use self::ink::{Ink, Painted};
@@ -278,6 +280,9 @@ impl Page<'_> {
 
     fn foot(&mut self) {
         self.text.push('\n');
+        if self.ladder.groups.is_empty() && self.ladder.omitted == Omitted::default() {
+            self.sentence("", Ink::Plain, "Nothing to draw: no conversation was seen.");
+        }
         for sentence in words::omitted(&self.ladder.omitted, 0) {
             self.sentence("… ", Ink::Warning, &sentence);
         }
