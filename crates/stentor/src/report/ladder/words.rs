@@ -503,7 +503,9 @@ pub fn omitted(omitted: &Omitted, undrawn: usize) -> Vec<String> {
     }
     if omitted.groups > 0 {
         let groups = plural(omitted.groups, "conversation is", "conversations are");
-        sentences.push(format!("{groups} left out by the filter."));
+        sentences.push(format!(
+            "{groups} not shown: left out by --only, or local (--local shows those)."
+        ));
     }
     sentences
 }

@@ -68,7 +68,12 @@ fn every_row_is_drawn_and_what_the_ladder_left_out_is_counted() {
     assert_eq!(drawn.lines().filter(|line| line.contains("PSH,ACK")).count(), 3_000);
     let drawn = terminal(&samples::full(), 100, false);
     assert!(drawn.contains("12 rows are left out by the limit on events."), "{drawn}");
-    assert!(drawn.contains("1 conversation is left out by the filter."), "{drawn}");
+    assert!(
+        drawn.contains(
+            "1 conversation is not shown: left out by --only, or local (--local shows those)."
+        ),
+        "{drawn}"
+    );
 }
 
 #[test]
