@@ -4,11 +4,6 @@ use std::io;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// The soft limit in force: how many descriptors may be open at once.
-pub fn descriptors() -> io::Result<u64> {
-    Ok(getrlimit(Resource::RLIMIT_NOFILE)?.0)
-}
-
 /// Raises the soft limit to the hard one, which needs no privilege, and returns it.
 pub fn raise_descriptors() -> io::Result<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;

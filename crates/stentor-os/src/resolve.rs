@@ -1,7 +1,7 @@
 //! Names to addresses by the system's resolver (getaddrinfo(3)), in the order it gives them.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 
 /// All addresses of `name` for a stream to `port`, in the resolver's order (RFC 6724), without
 /// duplicates. The error's text is the resolver's own.
@@ -13,9 +13,4 @@ pub fn addresses(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         }
     }
     Ok(addresses)
-}
-
-/// An address as getaddrinfo would take it, without asking anyone.
-pub fn literal(name: &str) -> Option<IpAddr> {
-    name.parse().ok()
 }

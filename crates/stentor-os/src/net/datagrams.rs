@@ -13,9 +13,6 @@ use socket2::{Socket, Type};
 use crate::failure::Failure;
 use crate::net::listener;
 
-/// The largest datagram UDP carries over IPv4: 65,535 less 20 of IP and 8 of UDP (RFC 768, 791).
-pub const DATAGRAM_MAX: usize = 65_507;
-
 /// Room for one datagram, or for as many as the kernel coalesced into one buffer (udp(7)).
 const BUFFER: usize = 64 * 1024;
 

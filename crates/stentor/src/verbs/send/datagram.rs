@@ -11,13 +11,14 @@ use std::os::fd::AsFd;
 use socket2::Socket;
 use stentor_core::casing::{Case, Upper};
 use stentor_core::exchange::{Exchange, Input, Output, Policy};
+use stentor_core::service::datagram::PAYLOAD_MAX;
 use stentor_core::timeline::{Lane, What, excerpt};
 use stentor_os::failure::{Failure, describe};
 use stentor_os::net::poll::{self, Watch};
 use stentor_os::signal::Interrupts;
 
 use super::open;
-use super::plan::{DATAGRAM_MAX, Plan, Source, fits};
+use super::plan::{Plan, Source, fits};
 use super::sink::Sink;
 use super::told::Told;
 use crate::complaint::{Complaint, Exit};
@@ -310,7 +311,7 @@ impl Talk<'_> {
         let within = self.plan.timeout;
         let what = format!("no answer from {} within {within:?}, sent {times}", self.told.peer);
         let owed = self.question.answer.as_ref().map_or(0, Vec::len);
-        let next = if owed > DATAGRAM_MAX {
+        let next = if owed > PAYLOAD_MAX {
             format!("The right answer has {owed} bytes, and no datagram holds them.")
         } else {
             "Datagrams may be lost, or dropped by a firewall: --retry sends more often, -w waits \
@@ -422,7 +423,7 @@ impl Lines {
                 return Ok(Some((line, true)));
             }
             // A line without an end is not read to its end: it is too long already.
-            let over = self.file.is_none() || self.buffer.len() - self.start > DATAGRAM_MAX;
+            let over = self.file.is_none() || self.buffer.len() - self.start > PAYLOAD_MAX;
             if over {
                 let rest = self.buffer.split_off(self.start.min(self.buffer.len()));
                 (self.start, self.buffer) = (0, Vec::new());

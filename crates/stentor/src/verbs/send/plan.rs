@@ -10,15 +10,12 @@ use std::time::Duration;
 
 use stentor_core::casing::Case;
 use stentor_core::endpoint::{Host, PORT_DEFAULT, Place, Target, TargetError, Transport};
+use stentor_core::service::datagram::PAYLOAD_MAX;
 use stentor_core::units::{Amount, Span};
 
 use super::Args;
 use crate::complaint::Complaint;
 use crate::drive::reach::Family;
-
-/// The most bytes of a datagram over IPv4: a packet has at most 65,535 (RFC 791, section 3.1),
-/// 20 of them its header and 8 the UDP header (RFC 768).
-pub(super) const DATAGRAM_MAX: usize = 65_507;
 
 /// What to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,12 +179,12 @@ impl Plan {
 
 /// Complains about a datagram that cannot be.
 pub(super) fn fits(bytes: usize, what: &str) -> Result<(), Complaint> {
-    if bytes <= DATAGRAM_MAX {
+    if bytes <= PAYLOAD_MAX {
         return Ok(());
     }
     Err(Complaint::usage(
         format!(
-            "{what}, and a datagram holds at most {DATAGRAM_MAX} (65,535 of an IPv4 packet, less \
+            "{what}, and a datagram holds at most {PAYLOAD_MAX} (65,535 of an IPv4 packet, less \
              20 of its header and 8 of the UDP header)"
         ),
         "Send it in pieces, or over TCP, which has no such limit: leave out -u.",
