@@ -113,6 +113,16 @@ fn pair(server: &str, client: &'static str, ready: &'static str) -> Option<(Seen
     Some((seen, client))
 }
 
+/// Without HOME in the environment, a shell or Python asks the name service daemon who it is: by
+/// a unix socket, before its program begins.
+fn looks_up_a_user(call: &stentor_os::tracee::Call) -> bool {
+    match &call.arguments {
+        Arguments::Socket { domain, .. } => *domain == libc::AF_UNIX,
+        Arguments::Address { address, .. } => matches!(address, Some(Address::Unix(_))),
+        _ => false,
+    }
+}
+
 #[test]
 fn the_tcp_programs_of_the_lecture_are_seen_call_by_call() {
     let Some((server, client)) = pair(TCP_SERVER, TCP_CLIENT, "listen") else { return };
@@ -120,8 +130,8 @@ fn the_tcp_programs_of_the_lecture_are_seen_call_by_call() {
     assert_eq!(client.output, "HELLO\n");
     let names = |pid| -> Vec<&str> {
         let wanted = ["socket", "bind", "listen", "accept4", "connect", "sendto", "recvfrom"];
-        let all = calls(&server.events).filter(|call| call.pid == pid).map(|call| call.name);
-        all.filter(|name| wanted.contains(name)).collect()
+        let all = calls(&server.events).filter(|call| call.pid == pid && !looks_up_a_user(call));
+        all.map(|call| call.name).filter(|name| wanted.contains(name)).collect()
     };
     assert_eq!(names(client.pid), ["socket", "connect", "sendto", "recvfrom", "recvfrom"]);
     let expected = ["socket", "bind", "listen", "accept4", "recvfrom", "sendto"];
@@ -335,7 +345,7 @@ fn a_released_program_goes_on_by_itself() {
     }
     let mut tracer = Tracer::new(Options { filter: false, ..OPTIONS }).unwrap();
     let mut asked = false;
-    let seen = watch(&mut tracer, role("ping-slowly"), |tracer, event| {
+    let seen = watch(&mut tracer, role("ping-until-untraced"), |tracer, event| {
         if matches!(event, Event::Call(_)) && !asked {
             asked = true;
             tracer.release(tracer.processes()[0]).unwrap();
@@ -344,7 +354,6 @@ fn a_released_program_goes_on_by_itself() {
     assert!(seen.events.iter().any(|event| matches!(event, Event::Released { .. })));
     // It ended well, unseen.
     assert_eq!(seen.output, "done\n");
-    assert!(calls(&seen.events).count() < 20);
 }
 
 #[test]

@@ -95,6 +95,14 @@ fn ping(count: usize) {
     close(socket);
 }
 
+/// Whether any thread of this process is traced (proc_pid_status(5)).
+fn traced() -> bool {
+    std::fs::read_dir("/proc/self/task").unwrap().any(|task| {
+        let status = std::fs::read_to_string(task.unwrap().path().join("status"));
+        status.is_ok_and(|status| !status.contains("\nTracerPid:\t0\n"))
+    })
+}
+
 /// Connections to itself, with an exchange each.
 fn exchange(count: usize) {
     let (listener, address) = bound(libc::SOCK_STREAM);
@@ -307,6 +315,13 @@ pub(crate) fn play(name: &str) -> i32 {
         }
         "ping-slowly" => {
             for _ in 0..200 {
+                ping(1);
+            }
+            println!("done");
+            0
+        }
+        "ping-until-untraced" => {
+            while traced() {
                 ping(1);
             }
             println!("done");
