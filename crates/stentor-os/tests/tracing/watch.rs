@@ -46,7 +46,13 @@ pub(crate) fn python(script: &str, port: Option<u16>) -> Prepared {
     let port = port.map(|port| port.to_string());
     let mut arguments = vec!["-c", script];
     arguments.extend(port.as_deref());
-    prepare("python3", &arguments)
+    let (mut command, output) = prepare("python3", &arguments);
+    // Without HOME, Python (and a shell around it) asks the name service who the user is: socket
+    // calls of its own.
+    let home = std::env::var_os("HOME").unwrap_or("/".into());
+    let rest = std::env::vars_os().filter(|(name, _)| name != "HOME");
+    command.environment = Some(rest.chain([("HOME".into(), home)]).collect());
+    (command, output)
 }
 
 /// This binary in a role. It has no output but the role's: the harness writes to another stream.
