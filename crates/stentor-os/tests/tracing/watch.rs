@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt as _;
 
 use stentor_os::tracee::{Call, Command, Ending, Event, Options, Tracer};
 
@@ -42,17 +43,17 @@ pub(crate) fn shell(script: &str) -> Prepared {
     prepare("sh", &["-c", script])
 }
 
+/// The interpreter itself, not a script that looks for it; isolated (`-I -S`): both would ask the
+/// name service who the user is where the environment does not say, by socket calls of their own.
 pub(crate) fn python(script: &str, port: Option<u16>) -> Prepared {
+    let find = std::process::Command::new("python3")
+        .args(["-c", "import sys; print(sys.executable, end='')"])
+        .output()
+        .unwrap();
     let port = port.map(|port| port.to_string());
-    let mut arguments = vec!["-c", script];
+    let mut arguments = vec!["-I", "-S", "-c", script];
     arguments.extend(port.as_deref());
-    let (mut command, output) = prepare("python3", &arguments);
-    // Without HOME, Python (and a shell around it) asks the name service who the user is: socket
-    // calls of its own.
-    let home = std::env::var_os("HOME").unwrap_or("/".into());
-    let rest = std::env::vars_os().filter(|(name, _)| name != "HOME");
-    command.environment = Some(rest.chain([("HOME".into(), home)]).collect());
-    (command, output)
+    prepare(OsString::from_vec(find.stdout), &arguments)
 }
 
 /// This binary in a role. It has no output but the role's: the harness writes to another stream.
