@@ -33,6 +33,7 @@ pub(super) fn body(chart: &Chart) -> String {
     for series in &chart.series {
         draw(&mut body, series, &plot);
     }
+    band_labels(&mut body, chart, &plot);
     for mark in &chart.marks {
         draw_mark(&mut body, mark, &plot);
     }
@@ -112,9 +113,16 @@ fn bands(body: &mut String, chart: &Chart, plot: &Plot) {
             pixel((to - from).max(1.0)),
             pixel(plot.bottom - plot.top)
         );
+    }
+}
+
+/// What the bands are, in front of the lines, where there is room.
+fn band_labels(body: &mut String, chart: &Chart, plot: &Plot) {
+    for band in &chart.bands {
+        let (from, to) = (plot.x(band.from), plot.x(band.to));
         if extent(&band.label) + 8.0 < to - from {
-            let class = format!("said {hue}");
-            text(body, from + 5.0, plot.top + 13.0, &class, &band.label);
+            let class = format!("said {}", band.hue.class());
+            text(body, from + 5.0, plot.bottom - 6.0, &class, &band.label);
         }
     }
 }

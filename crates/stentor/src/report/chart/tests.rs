@@ -151,3 +151,43 @@ proptest! {
         check(&bars.svg(), &text);
     }
 }
+
+/// Writes charts into the folder LOOK names, for eyes to judge.
+#[test]
+#[ignore = "for eyes: LOOK=FOLDER cargo test -p stentor --lib chart -- --ignored"]
+fn pictures_to_look_at() {
+    let folder = std::path::PathBuf::from(std::env::var_os("LOOK").unwrap_or_default());
+    let mut large = small();
+    (large.width, large.height) = (WIDTH, HEIGHT);
+    let wave = |n: u32, high: f64| (f64::from(n) * 1e8, high * (2.0 + (f64::from(n) / 9.0).sin()));
+    let points = |high: f64| (0..400).map(|n| wave(n, high)).collect::<Vec<_>>();
+    large.series[0].points = points(1e5);
+    large.series[1].points = points(1e7);
+    large.series[2].points = (0..400).filter(|n| n % 37 == 0).map(|n| wave(n, 4e4)).collect();
+    large.marks[0].at = 1.2e10;
+    large.bands[0].to = 5e9;
+    let mut curve = small();
+    (curve.width, curve.marks, curve.bands) = (WIDTH, vec![], vec![]);
+    curve.title = "Latency by percentile".into();
+    curve.x = Axis {
+        label: "percentile".into(),
+        unit: Unit::Share,
+        scale: Scale::Percentile,
+        range: None,
+    };
+    curve.y.scale = Scale::Linear;
+    let quantile = |n: u32| 1.0 - 10f64.powf(-f64::from(n) / 40.0);
+    let at = |n: u32, high: f64| (quantile(n), high * (1.0 + (f64::from(n) / 40.0).powi(3)));
+    curve.series.truncate(2);
+    curve.series[0].points = (0..200).map(|n| at(n, 4e5)).collect();
+    curve.series[1].points = (0..200).map(|n| at(n, 1e6)).chain([(1.0, 1.3e8)]).collect();
+    for (name, svg) in [
+        ("small", small().svg()),
+        ("large", large.svg()),
+        ("bars", three().svg()),
+        ("curve", curve.svg()),
+        ("empty", Chart { title: "Nothing".into(), ..Chart::default() }.svg()),
+    ] {
+        std::fs::write(folder.join(format!("{name}.svg")), svg).unwrap();
+    }
+}
