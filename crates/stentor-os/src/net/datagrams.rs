@@ -178,8 +178,8 @@ mod tests {
     use super::*;
     use crate::net::poll::{Watch, wait};
 
-    fn readable(datagrams: &Datagrams) {
-        wait(&mut [Watch::new(datagrams.socket.as_fd(), true, false)], None).unwrap();
+    fn readable(datagrams: &Datagrams) -> io::Result<()> {
+        wait(&mut [Watch::new(datagrams.socket.as_fd(), true, false)], None)
     }
 
     #[test]
@@ -193,7 +193,7 @@ mod tests {
         near.send_many(far.local().unwrap(), b"onetwotresfo", 3).unwrap();
         let (mut batch, mut come) = (Batch::default(), Vec::new());
         while come.len() < 4 {
-            readable(&far);
+            readable(&far).unwrap();
             far.receive(&mut batch).unwrap();
             for mut received in batch.received() {
                 come.extend(received.datagrams().map(|datagram| datagram.to_vec()));
@@ -207,7 +207,7 @@ mod tests {
         let gone = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let near = Datagrams::connect(gone).unwrap();
         near.send(None, gone, b"anybody?").unwrap();
-        readable(&near);
+        readable(&near).unwrap();
         let error = near.receive(&mut Batch::default()).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ECONNREFUSED));
     }
