@@ -1,0 +1,168 @@
+//! What a run of `load` was, and what came of it: plain data, for the reports.
+//!
+//! Counting is left to core and the loops, showing to `report::load`. All moments are those of the
+//! run: nanoseconds since its first request was due.
+
+use std::time::{Duration, SystemTime};
+
+use stentor_core::endpoint::Target;
+use stentor_core::load::Account;
+use stentor_core::measure::Histogram;
+use stentor_core::moment::Moment;
+use stentor_core::seed::Seed;
+
+/// When requests are sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// Open loop: so many requests a second are due, whatever the server does; latency runs from
+    /// the moment a request was due.
+    Rate {
+        /// Requests per second, all connections together.
+        per_second: f64,
+        /// Whether the gaps are left to chance (exponential, as of independent users).
+        poisson: bool,
+    },
+    /// Closed loop (`-r max`): the next request is sent when an answer has come, so that a server
+    /// that stalls is not asked, and the waiting of those who would have asked is in no figure.
+    Closed,
+}
+
+/// What was asked for, defaults filled in.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to, with its transport.
+    pub target: Target,
+    /// The address that the requests went to, as the kernel got it; `None` before it is known.
+    pub peer: Option<String>,
+    /// Connections open at once; over UDP, sockets.
+    pub connections: usize,
+    /// Loops, each with its share of the connections.
+    pub threads: usize,
+    /// When requests are sent.
+    pub pace: Pace,
+    /// For how long requests are due, the ramp and the warm-up included; `None`: until `count`.
+    pub duration: Option<Duration>,
+    /// After so many requests no more are due, the warm-up included.
+    pub count: Option<u64>,
+    /// The rate rises from zero to the full one during this; zero: at once.
+    pub ramp: Duration,
+    /// What was due before this is in no figure; zero: everything counts.
+    pub warmup: Duration,
+    /// Bytes of a generated request, its end of line or length field included.
+    pub length: usize,
+    /// Where requests come from: `generated`, `file PATH`, `template TEXT`.
+    pub payload: String,
+    /// How answers are told apart: `line`, `length16`, `datagram` and so on, as on the command line.
+    pub framing: String,
+    /// How answers are judged, as on the command line.
+    pub verify: String,
+    /// Requests of one connection under way at once.
+    pub depth: usize,
+    /// Requests after which a connection is closed and another opened; `None`: never.
+    pub reconnect: Option<u64>,
+    /// An answer later than this after the sending is late.
+    pub timeout: Duration,
+    /// Length of an [`Interval`].
+    pub interval: Duration,
+    /// From which all chance follows.
+    pub seed: Seed,
+    /// The conditions of `--fail-if`, as they were written.
+    pub fail_if: Vec<String>,
+}
+
+/// One line of the course of a run.
+#[derive(Clone, Debug)]
+pub struct Interval {
+    /// When it began.
+    pub from: Moment,
+    /// When it ended; shorter than the others if it is the last.
+    pub until: Moment,
+    /// What was sent in it, and what has become of that by the end of the run.
+    pub account: Account,
+    /// Latencies of the answers that came in it, in nanoseconds.
+    pub latency: Histogram,
+}
+
+/// A reason why requests failed, and how often.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Trouble {
+    /// The call: `connect`, `send`, `recv`; `close` for an orderly end by the server.
+    pub operation: &'static str,
+    /// The errno by name: `ECONNRESET`; `EOF` for an orderly end.
+    pub errno: String,
+    /// The kernel's words.
+    pub words: String,
+    /// How often.
+    pub times: u64,
+}
+
+/// A condition of `--fail-if` and what was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    /// As it was written: `p99>5ms`.
+    pub written: String,
+    /// Whether it holds, which makes the run bad.
+    pub met: bool,
+    /// What it was compared with, in words: `p99 = 7.31 ms`.
+    pub found: String,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// When the first request was due, on the wall clock.
+    pub started: SystemTime,
+    /// From the first due request to the last answer or the end of waiting for it.
+    pub took: Duration,
+    /// In which requests were due, the warm-up not counted: what rates are relative to.
+    pub sending: Duration,
+    /// Requests that were due after the warm-up; `sent` of the account and `unsent` together.
+    pub due: u64,
+    /// Requests that were due and never sent: their connection was busy or gone.
+    pub unsent: u64,
+    /// What became of what was sent after the warm-up.
+    pub account: Account,
+    /// From the moment a request was due to its answer (closed loop: from its sending), in
+    /// nanoseconds; answers that were wrong or late are in it, too.
+    pub latency: Histogram,
+    /// From the sending to the answer, in nanoseconds: what a tool without a schedule would show.
+    pub service: Histogram,
+    /// How much later than it could a request was sent by us, in nanoseconds: this program's own
+    /// share. A request that waited for its connection could not be sent before that was free.
+    pub lateness: Histogram,
+    /// In the order of time.
+    pub intervals: Vec<Interval>,
+    /// Connections that were made, and how long that took, in nanoseconds.
+    pub connecting: Histogram,
+    /// Bytes sent, after the warm-up.
+    pub sent_bytes: u64,
+    /// Bytes of answers, after the warm-up.
+    pub received_bytes: u64,
+    /// Why requests or connections failed, the most frequent first.
+    pub troubles: Vec<Trouble>,
+    /// The first answers that were wrong, in words: what was expected and what came.
+    pub wrong: Vec<String>,
+    /// What was measured against `--fail-if`.
+    pub conditions: Vec<Condition>,
+    /// What a reader should know besides.
+    pub warnings: Vec<String>,
+    /// Whether a person ended it early.
+    pub interrupted: bool,
+}
+
+impl Outcome {
+    /// Requests sent per second, all in all; 0 if it took no time.
+    pub fn achieved_per_second(&self) -> f64 {
+        rate(self.account.sent, self.sending)
+    }
+
+    /// Requests that were due per second; 0 if it took no time.
+    pub fn offered_per_second(&self) -> f64 {
+        rate(self.due, self.sending)
+    }
+}
+
+fn rate(count: u64, span: Duration) -> f64 {
+    let seconds = span.as_secs_f64();
+    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
+}
