@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use stentor_core::endpoint::Target;
 use stentor_core::load::Account;
-use stentor_core::measure::Histogram;
+use stentor_core::measure::Latency;
 use stentor_core::moment::Moment;
 use stentor_core::seed::Seed;
 
@@ -70,17 +70,48 @@ pub struct Config {
     pub fail_if: Vec<String>,
 }
 
-/// One line of the course of a run.
+/// One line of the course of a run: what happened in it. The lines add up to the whole.
 #[derive(Clone, Debug)]
 pub struct Interval {
     /// When it began.
     pub from: Moment,
-    /// When it ended; shorter than the others if it is the last.
+    /// When it ended; the last may be shorter than the others, or longer by the wait for answers.
     pub until: Moment,
-    /// What was sent in it, and what has become of that by the end of the run.
+    /// What was sent in it, and what was decided in it of what was sent in it or before.
     pub account: Account,
-    /// Latencies of the answers that came in it, in nanoseconds.
-    pub latency: Histogram,
+    /// Latencies of the answers that came in it.
+    pub latency: Spread,
+}
+
+/// Latencies at rest: only the places of the histogram where there are any. A long run has many
+/// intervals, and a [`Latency`] has room for every latency there might be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spread {
+    /// Nanoseconds and how often, ascending; as precise as the histogram.
+    pub places: Vec<(u64, u64)>,
+}
+
+impl Spread {
+    /// What `latency` holds.
+    pub fn of(latency: &Latency) -> Spread {
+        let recorded = latency.as_hdr().into_iter().flat_map(|counts| counts.iter_recorded());
+        let places = recorded.map(|step| (step.value_iterated_to(), step.count_at_value()));
+        Spread { places: places.collect() }
+    }
+
+    /// Adds it to `latency`.
+    pub fn add_to(&self, latency: &mut Latency) {
+        for (ns, times) in &self.places {
+            latency.record_many(Duration::from_nanos(*ns), *times);
+        }
+    }
+
+    /// A histogram of these alone.
+    pub fn latency(&self) -> Latency {
+        let mut latency = Latency::new();
+        self.add_to(&mut latency);
+        latency
+    }
 }
 
 /// A reason why requests failed, and how often.
@@ -122,18 +153,18 @@ pub struct Outcome {
     pub unsent: u64,
     /// What became of what was sent after the warm-up.
     pub account: Account,
-    /// From the moment a request was due to its answer (closed loop: from its sending), in
-    /// nanoseconds; answers that were wrong or late are in it, too.
-    pub latency: Histogram,
+    /// From the moment a request was due to its answer (closed loop: from its sending);
+    /// answers that were wrong or late are in it, too.
+    pub latency: Latency,
     /// From the sending to the answer, in nanoseconds: what a tool without a schedule would show.
-    pub service: Histogram,
+    pub service: Latency,
     /// How much later than it could a request was sent by us, in nanoseconds: this program's own
     /// share. A request that waited for its connection could not be sent before that was free.
-    pub lateness: Histogram,
+    pub lateness: Latency,
     /// In the order of time.
     pub intervals: Vec<Interval>,
     /// Connections that were made, and how long that took, in nanoseconds.
-    pub connecting: Histogram,
+    pub connecting: Latency,
     /// Bytes sent, after the warm-up.
     pub sent_bytes: u64,
     /// Bytes of answers, after the warm-up.
