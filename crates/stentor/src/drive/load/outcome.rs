@@ -6,26 +6,10 @@
 use std::time::{Duration, SystemTime};
 
 use stentor_core::endpoint::Target;
-use stentor_core::load::Account;
+use stentor_core::load::{Counts, Pace, Tally};
 use stentor_core::measure::Latency;
 use stentor_core::moment::Moment;
 use stentor_core::seed::Seed;
-
-/// When requests are sent.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Pace {
-    /// Open loop: so many requests a second are due, whatever the server does; latency runs from
-    /// the moment a request was due.
-    Rate {
-        /// Requests per second, all connections together.
-        per_second: f64,
-        /// Whether the gaps are left to chance (exponential, as of independent users).
-        poisson: bool,
-    },
-    /// Closed loop (`-r max`): the next request is sent when an answer has come, so that a server
-    /// that stalls is not asked, and the waiting of those who would have asked is in no figure.
-    Closed,
-}
 
 /// What was asked for, defaults filled in.
 #[derive(Clone, Debug)]
@@ -38,14 +22,12 @@ pub struct Config {
     pub connections: usize,
     /// Loops, each with its share of the connections.
     pub threads: usize,
-    /// When requests are sent.
+    /// When requests are due; [`Pace::Max`] is the closed loop.
     pub pace: Pace,
     /// For how long requests are due, the ramp and the warm-up included; `None`: until `count`.
     pub duration: Option<Duration>,
     /// After so many requests no more are due, the warm-up included.
     pub count: Option<u64>,
-    /// The rate rises from zero to the full one during this; zero: at once.
-    pub ramp: Duration,
     /// What was due before this is in no figure; zero: everything counts.
     pub warmup: Duration,
     /// Bytes of a generated request, its end of line or length field included.
@@ -77,9 +59,12 @@ pub struct Interval {
     pub from: Moment,
     /// When it ended; the last may be shorter than the others, or longer by the wait for answers.
     pub until: Moment,
-    /// What was sent in it, and what was decided in it of what was sent in it or before.
-    pub account: Account,
-    /// Latencies of the answers that came in it.
+    /// What was sent in it, and what became in it of what was sent in it or before; without the
+    /// warm-up.
+    pub counts: Counts,
+    /// Connections that were lost in it.
+    pub connections_lost: u64,
+    /// Latencies of the replies that came in it.
     pub latency: Spread,
 }
 
@@ -147,32 +132,13 @@ pub struct Outcome {
     pub took: Duration,
     /// In which requests were due, the warm-up not counted: what rates are relative to.
     pub sending: Duration,
-    /// Requests that were due after the warm-up; `sent` of the account and `unsent` together.
-    pub due: u64,
-    /// Requests that were due and never sent: their connection was busy or gone.
-    pub unsent: u64,
-    /// What became of what was sent after the warm-up.
-    pub account: Account,
-    /// From the moment a request was due to its answer (closed loop: from its sending);
-    /// answers that were wrong or late are in it, too.
-    pub latency: Latency,
-    /// From the sending to the answer, in nanoseconds: what a tool without a schedule would show.
-    pub service: Latency,
-    /// How much later than it could a request was sent by us, in nanoseconds: this program's own
-    /// share. A request that waited for its connection could not be sent before that was free.
-    pub lateness: Latency,
+    /// What was counted of the whole run; `counts` and the histograms are without the warm-up.
+    pub tally: Tally,
     /// In the order of time.
     pub intervals: Vec<Interval>,
-    /// Connections that were made, and how long that took, in nanoseconds.
-    pub connecting: Latency,
-    /// Bytes sent, after the warm-up.
-    pub sent_bytes: u64,
-    /// Bytes of answers, after the warm-up.
-    pub received_bytes: u64,
-    /// Why requests or connections failed, the most frequent first.
+    /// What the kernel said where requests or connections failed, the most frequent first;
+    /// `tally.failures` has the reasons.
     pub troubles: Vec<Trouble>,
-    /// The first answers that were wrong, in words: what was expected and what came.
-    pub wrong: Vec<String>,
     /// What was measured against `--fail-if`.
     pub conditions: Vec<Condition>,
     /// What a reader should know besides.
@@ -184,12 +150,12 @@ pub struct Outcome {
 impl Outcome {
     /// Requests sent per second, all in all; 0 if it took no time.
     pub fn achieved_per_second(&self) -> f64 {
-        rate(self.account.sent, self.sending)
+        rate(self.tally.counts.sent, self.sending)
     }
 
     /// Requests that were due per second; 0 if it took no time.
     pub fn offered_per_second(&self) -> f64 {
-        rate(self.due, self.sending)
+        rate(self.tally.offered(), self.sending)
     }
 }
 
