@@ -6,6 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use stentor_core::endpoint::Target;
+use stentor_core::load::verdict::Failing;
 use stentor_core::load::{Counts, Pace, Tally};
 use stentor_core::measure::Latency;
 use stentor_core::moment::Moment;
@@ -112,17 +113,6 @@ pub struct Trouble {
     pub times: u64,
 }
 
-/// A condition of `--fail-if` and what was measured.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Condition {
-    /// As it was written: `p99>5ms`.
-    pub written: String,
-    /// Whether it holds, which makes the run bad.
-    pub met: bool,
-    /// What it was compared with, in words: `p99 = 7.31 ms`.
-    pub found: String,
-}
-
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -139,8 +129,8 @@ pub struct Outcome {
     /// What the kernel said where requests or connections failed, the most frequent first;
     /// `tally.failures` has the reasons.
     pub troubles: Vec<Trouble>,
-    /// What was measured against `--fail-if`.
-    pub conditions: Vec<Condition>,
+    /// Why the run has failed; empty: it has not.
+    pub failing: Vec<Failing>,
     /// What a reader should know besides.
     pub warnings: Vec<String>,
     /// Whether a person ended it early.
