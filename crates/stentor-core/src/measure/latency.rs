@@ -46,6 +46,15 @@ impl Latency {
         }
     }
 
+    /// Takes a time of a histogram as often as it stands there; what is beyond [`LONGEST`] was
+    /// counted when it was recorded first.
+    pub fn record_many(&mut self, took: Duration, times: u64) {
+        let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        if let Some(counts) = &mut self.counts {
+            counts.saturating_record_n(ns.clamp(1, LONGEST_NS), times);
+        }
+    }
+
     /// How many times were taken.
     pub fn len(&self) -> u64 {
         self.counts.as_ref().map_or(0, Histogram::len)

@@ -1,0 +1,5 @@
+//! Load on real sockets.
+
+mod alarms;
+mod open;
+pub mod outcome;
