@@ -4,6 +4,7 @@ pub mod chart;
 pub mod console;
 pub mod json;
 pub mod ladder;
+pub mod load;
 pub mod log;
 pub mod mermaid;
 pub mod page;
