@@ -106,9 +106,13 @@ fn digits(value: f64) -> String {
     trim(&format!("{value:.places$}"))
 }
 
-/// As many nines as there are: 0.9999 is `99.99%`.
+/// As many nines as there are: 0.9999 is `99.99%`. Three digits count, of the share or of what it
+/// lacks.
 fn percent(share: f64) -> String {
-    trim(&format!("{:.5}", share * 100.0)) + "%"
+    let small = (share.abs().min((1.0 - share).abs()) * 100.0).max(1e-12);
+    let places = (2.0 - small.log10().floor()).clamp(0.0, 12.0);
+    let place = (0..=12u8).find(|place| f64::from(*place) >= places).unwrap_or(12).into();
+    trim(&format!("{:.place$}", share * 100.0)) + "%"
 }
 
 fn trim(digits: &str) -> String {
@@ -167,7 +171,8 @@ impl Ruler {
     pub(super) fn with_headroom(mut self, ticks: u32) -> Ruler {
         if self.scale == Scale::Linear {
             let step = step(self.high - self.low, ticks);
-            self.high = (self.high / step - 1e-9).ceil() * step;
+            // A line at the very top would be taken for the frame.
+            self.high = (self.high * 1.03 / step).ceil() * step;
         }
         self
     }
@@ -288,6 +293,10 @@ mod tests {
         check(Unit::BitsPerSecond, 2e6, "2 Mbit/s");
         check(Unit::Share, 0.9999, "99.99%");
         check(Unit::Share, 0.0, "0%");
+        check(Unit::Share, 1.0, "100%");
+        check(Unit::Share, 29_600.0 / 30_000.0, "98.67%");
+        check(Unit::Share, 215.0 / 30_000.0, "0.717%");
+        check(Unit::Share, 1.0 - 10f64.powi(-6), "99.9999%");
         check(Unit::Times, 1.318, "1.32×");
         check(Unit::Times, f64::NAN, "–");
     }

@@ -68,11 +68,13 @@ impl Plot {
         let names: Vec<String> = chart.series.iter().map(|series| short(&series.name)).collect();
         let names = widest(&mut names.iter().map(String::as_str));
         let (width, height) = (f64::from(chart.width), f64::from(chart.height));
-        let left = 18.0 + ticks + 8.0;
+        // Charts below one another have the same frame, unless their words need more.
+        let left = (18.0 + ticks + 8.0).max(width * 0.09);
+        let names = (names + 34.0).max(width * 0.16);
         let top = if chart.y.label.is_empty() { 46.0 } else { 60.0 };
         Plot {
             left,
-            right: (width - names - 34.0).max(left + 1.0),
+            right: (width - names).max(left + 1.0),
             top,
             bottom: (height - if chart.x.label.is_empty() { 30.0 } else { 44.0 }).max(top + 1.0),
             x,

@@ -83,7 +83,7 @@ impl Carried {
     /// The tally, but for its latencies, which are in the log's lines.
     pub(super) fn tally(&self) -> Result<Tally, String> {
         // A person can write anything; sums of a thousand logs must still be numbers.
-        const MOST: u64 = 1 << 50;
+        const MOST: u64 = 1 << 53;
         let numbers = [
             self.waited,
             self.unsent,

@@ -26,6 +26,8 @@ use crate::drive::load::outcome::{Outcome, Spread};
 const LINE_MAX: usize = 4 << 20;
 /// Lines of a log, at most: a week of seconds.
 const LINES_MAX: usize = 700_000;
+/// Different latencies in all lines of a log, at most: some 160 MB.
+const PLACES_MAX: usize = 10_000_000;
 /// Bytes of a histogram within its wrapping, at most.
 const HISTOGRAM_MAX: usize = 16 << 20;
 /// What stands before the counts, in a comment.
@@ -105,7 +107,7 @@ pub enum Trouble {
         /// Why not.
         why: String,
     },
-    /// A line, or the number of lines, is beyond what is read.
+    /// A line, the number of lines, or what they hold is beyond what is read.
     TooLong {
         /// Where.
         line: usize,
@@ -124,8 +126,8 @@ impl fmt::Display for Trouble {
             Trouble::Malformed { line, why } => write!(f, "line {line}: {why}"),
             Trouble::TooLong { line } => write!(
                 f,
-                "line {line}: lines of more than {LINE_MAX} bytes, and more than {LINES_MAX} lines, \
-                 are not read"
+                "line {line}: lines of more than {LINE_MAX} bytes, more than {LINES_MAX} lines, and more \
+                 than {PLACES_MAX} different latencies are not read"
             ),
             Trouble::Empty { tags } if tags.is_empty() => write!(f, "no interval is in it"),
             Trouble::Empty { tags } => {
@@ -156,7 +158,7 @@ impl Trouble {
 /// Reads a log. Lines with a tag other than `latency` are passed over and remembered.
 pub fn read(mut input: impl BufRead) -> Result<Log, Trouble> {
     let (mut log, mut start, mut base) = (Log::default(), None, None);
-    let mut stamps = Vec::new();
+    let (mut stamps, mut places) = (Vec::new(), 0);
     let mut bytes = Vec::new();
     for number in 1.. {
         bytes.clear();
@@ -179,6 +181,10 @@ pub fn read(mut input: impl BufRead) -> Result<Log, Trouble> {
             base = stamp(line, "#[BaseTime:").map_err(malformed)?.or(base);
         } else if !line.is_empty() && !line.starts_with('"') {
             let line = interval(line, &mut log.tags).map_err(malformed)?;
+            places += line.as_ref().map_or(0, |(_, line)| line.latency.places.len());
+            if places > PLACES_MAX {
+                return Err(Trouble::TooLong { line: number });
+            }
             stamps.extend(line.as_ref().map(|(stamp, _)| *stamp));
             log.lines.extend(line.map(|(_, line)| line));
         }
@@ -200,9 +206,14 @@ fn place(log: &mut Log, stamps: &[f64], start: Option<f64>, base: Option<f64>) {
         Some(_) | None => 0.0,
     });
     let began = start.unwrap_or(base + first).min(base + first);
-    log.began = Duration::try_from_secs_f64(began).unwrap_or_default();
+    // Stamps are written with three decimals; what a double adds to them is noise.
+    let whole = |seconds: f64| {
+        let nanos = Duration::try_from_secs_f64(seconds).unwrap_or_default().as_nanos();
+        Duration::from_millis(u64::try_from((nanos + 500_000) / 1_000_000).unwrap_or(0))
+    };
+    log.began = whole(began);
     for (line, stamp) in log.lines.iter_mut().zip(stamps) {
-        line.from = Duration::try_from_secs_f64(base + stamp - began).unwrap_or_default();
+        line.from = whole(base + stamp - began);
     }
 }
 

@@ -77,7 +77,7 @@ fn figures(body: &mut String, head: &Head, outcome: &Outcome) {
         }
         figures.push(("achieved".to_owned(), rate(outcome.achieved_per_second())));
         let own = tally.lateness.percentile(99.0);
-        figures.push(("own lateness p99".to_owned(), said(own)));
+        figures.push(("lateness p99".to_owned(), said(own)));
     }
     body.push_str("<dl class=\"figures\">\n");
     for (name, figure) in figures {

@@ -202,13 +202,16 @@ fn verdict(text: &mut String, head: &Head, outcome: &Outcome, width: usize) {
     let replies = counts.verified + counts.wrong + counts.late;
     let how = if head.judged() { "verified" } else { "answered (--verify off: not judged)" };
     let _ = writeln!(text, "{how} {} of {} replies", counts.verified, replies.max(counts.sent));
-    for (number, name, next) in troubles(head, outcome) {
-        say(text, &format!("  {name} {number}: "), &next, width);
+    let troubles = troubles(head, outcome);
+    let first = |(number, name, _): &(u64, &str, String)| format!("  {number} {name}: ");
+    let indent = troubles.iter().map(|trouble| first(trouble).len()).max().unwrap_or(0);
+    for trouble in &troubles {
+        say(text, &pad(&first(trouble), indent, false), &trouble.2, width);
     }
     for trouble in &outcome.troubles {
         let line = format!(
-            "{} {} times: {} ({})",
-            trouble.operation, trouble.times, trouble.words, trouble.errno
+            "{}: {} ({}), {} times",
+            trouble.operation, trouble.words, trouble.errno, trouble.times
         );
         say(text, "    ", &line, width);
     }
