@@ -205,6 +205,11 @@ impl Payload {
         }
     }
 
+    /// Whether requests as datagrams carry a number.
+    pub(super) fn is_numbered(&self) -> bool {
+        self.place.is_some()
+    }
+
     /// Whether a right reply is known byte for byte.
     pub(super) fn is_exact(&self) -> bool {
         matches!(self.verify, Verify::Upper(_) | Verify::Echo)
