@@ -120,7 +120,7 @@ impl Collector {
     /// Adds a part.
     pub(super) fn take(&mut self, part: Part) {
         let span = self.every.saturating_mul(u32::try_from(part.number).unwrap_or(u32::MAX));
-        let from = self.start + span;
+        let from = Moment::START + span;
         let blank = || {
             let counts = Counts::default();
             let latency = Spread::default();
@@ -131,7 +131,7 @@ impl Collector {
             )
         };
         let (interval, latency, threads) = self.open.entry(part.number).or_insert_with(blank);
-        interval.until = interval.until.max(part.until);
+        interval.until = interval.until.max(Moment::START + part.until.since(self.start));
         interval.connections_lost += part.connections_lost;
         add(&mut interval.counts, &part.counts);
         part.latency.add_to(latency);
@@ -154,13 +154,9 @@ impl Collector {
         self.done.last()
     }
 
-    /// All intervals; the moments are since the start.
+    /// All intervals.
     pub(super) fn end(mut self) -> Vec<Interval> {
         while self.close().is_some() {}
-        for interval in &mut self.done {
-            interval.from = Moment::START + interval.from.since(self.start);
-            interval.until = Moment::START + interval.until.since(self.start);
-        }
         // The one in which the last thread noticed that it was over.
         self.done.retain(|interval| {
             interval.until > interval.from || interval.counts != Counts::default()

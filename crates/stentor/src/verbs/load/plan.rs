@@ -216,7 +216,8 @@ impl Args {
     fn workers(&self) -> Result<(usize, usize), Complaint> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let connections = at_least_one("-c", self.connections)?;
-        let threads = self.threads.map_or(Ok(cores), |threads| at_least_one("--threads", threads))?;
+        let threads =
+            self.threads.map_or(Ok(cores), |threads| at_least_one("--threads", threads))?;
         Ok((connections, threads.min(connections).min(1024)))
     }
 
@@ -253,7 +254,10 @@ impl Args {
     fn limit(&self) -> Result<(Option<Duration>, Limit), Complaint> {
         let count = match self.count {
             Some(Amount(0)) => {
-                return Err(Complaint::usage("-n 0: no request has no result", "The least is -n 1."));
+                return Err(Complaint::usage(
+                    "-n 0: no request has no result",
+                    "The least is -n 1.",
+                ));
             }
             count => count.map(|Amount(count)| count),
         };
@@ -285,7 +289,9 @@ impl Args {
         };
         match (transport, framing == Framing::Datagram) {
             (Transport::Udp, false) => Err(Complaint::usage(
-                format!("--framing {written} over UDP, where each datagram is a message of its own"),
+                format!(
+                    "--framing {written} over UDP, where each datagram is a message of its own"
+                ),
                 "Leave --framing out.",
             )),
             (Transport::Tcp | Transport::Unix, true) => Err(Complaint::usage(
@@ -351,10 +357,9 @@ impl Args {
                     "A datagram holds at most 65,507: 65,535 of an IPv4 packet, less 20 of its \
                      header and 8 of the UDP header. TCP has no such limit: leave out -u."
                 }
-                Framing::Line
-                | Framing::EndOfReply(_)
-                | Framing::Length16
-                | Framing::Length32 => "",
+                Framing::Line | Framing::EndOfReply(_) | Framing::Length16 | Framing::Length32 => {
+                    ""
+                }
             };
             return Err(Complaint::usage(what, next));
         }
