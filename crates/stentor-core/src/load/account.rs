@@ -175,6 +175,9 @@ pub struct Tally {
     pub reordered: u64,
     /// Replies that belong to no request.
     pub unasked: u64,
+    /// Replies to datagrams that show no number of ours, and were taken for that to the oldest
+    /// request (see [`super::Matching::ByGuess`]).
+    pub guessed: u64,
     /// Connections.
     pub connections: Connections,
     /// Bytes of requests, with their frames.
@@ -261,6 +264,7 @@ impl Tally {
         self.duplicates += other.duplicates;
         self.reordered += other.reordered;
         self.unasked += other.unasked;
+        self.guessed += other.guessed;
         self.connections.merge(&other.connections);
         self.bytes_sent += other.bytes_sent;
         self.bytes_received += other.bytes_received;
@@ -270,7 +274,7 @@ impl Tally {
         (self.counts, self.warmup) = Default::default();
         self.failures = Default::default();
         (self.waited, self.unsent, self.duplicates) = (0, 0, 0);
-        (self.reordered, self.unasked) = (0, 0);
+        (self.reordered, self.unasked, self.guessed) = (0, 0, 0);
         self.connections = Connections::default();
         (self.bytes_sent, self.bytes_received) = (0, 0);
     }

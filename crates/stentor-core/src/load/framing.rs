@@ -2,6 +2,11 @@
 //!
 //! What a reply must be is in [`super::verify`].
 
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
 use memchr::memchr;
 use regex_syntax::hir::{Look, LookSet};
 use thiserror::Error;
@@ -23,6 +28,42 @@ pub enum Framing {
     EndOfReply(EndOfReply),
 }
 
+impl Framing {
+    /// The longest request that it carries, in bytes without the frame. Of datagrams those of
+    /// IPv4 (65,535 less both headers, RFC 768 and 791).
+    pub fn request_max(&self) -> usize {
+        match self {
+            Framing::Length16 => 65_535,
+            Framing::Datagram => 65_507,
+            Framing::Length32 => usize::try_from(u32::MAX).unwrap_or(usize::MAX),
+            Framing::Line | Framing::EndOfReply(_) => usize::MAX,
+        }
+    }
+
+    /// Appends what `body` appends, in its frame, to `out`.
+    pub fn write(&self, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
+        let (from, header) = (out.len(), self.header_len());
+        out.resize(from + header, 0);
+        body(out);
+        let length = u32::try_from(out.len() - from - header).unwrap_or(u32::MAX).to_be_bytes();
+        let length = length.get(4 - header..).unwrap_or_default();
+        if let Some(place) = out.get_mut(from..from + header) {
+            place.copy_from_slice(length);
+        }
+        if *self == Framing::Line {
+            out.push(b'\n');
+        }
+    }
+
+    const fn header_len(&self) -> usize {
+        match self {
+            Framing::Length16 => 2,
+            Framing::Length32 => 4,
+            Framing::Line | Framing::Datagram | Framing::EndOfReply(_) => 0,
+        }
+    }
+}
+
 /// A pattern that says where a reply ends: at the end of its *shortest* match, so that nothing
 /// depends on how the stream was cut. The whole reply with the match is lent.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,8 +78,7 @@ impl EndOfReply {
     pub fn parse(written: &str) -> Result<EndOfReply, PatternError> {
         let pattern = Pattern::parse(written)?;
         let refused = |why: &str| PatternError { written: written.to_owned(), why: why.to_owned() };
-        let syntax = regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build();
-        let mut syntax = syntax;
+        let mut syntax = regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build();
         let hir = syntax.parse(written).map_err(|error| refused(&error.to_string()))?;
         let properties = hir.properties();
         if properties.minimum_len().is_none_or(|shortest| shortest == 0) {
@@ -71,21 +111,17 @@ impl EndOfReply {
         let regex = self.0.regex();
         let ends_within = |end: usize| regex.is_match(bytes.get(..end).unwrap_or(bytes));
         // An end, but not always the first: that depends on which engine the library chose.
-        let mut end = regex.shortest_match(bytes)?;
-        // Once a prefix matches, every longer one does, as nothing looks ahead.
-        let mut none = searched;
+        let (mut none, mut end) = (searched, regex.shortest_match(bytes)?);
+        // Mostly it is the first already, so the next shorter one is asked about first. Halving
+        // is right, because nothing looks ahead: once a prefix matches, every longer one does.
+        let mut probe = end.saturating_sub(1);
         while none + 1 < end {
-            // Mostly it is the first already, so the next shorter one is asked about first.
-            let probe = if end - none > 2 && !ends_within(end - 1) {
-                return Some(end);
-            } else {
-                usize::midpoint(none, end)
-            };
             if ends_within(probe) {
                 end = probe;
             } else {
                 none = probe;
             }
+            probe = usize::midpoint(none, end);
         }
         Some(end)
     }
@@ -125,6 +161,14 @@ pub struct Splitter {
     lent: bool,
 }
 
+/// Where a reply of some bytes ends, and where what is lent of it lies.
+#[derive(Clone, Debug)]
+struct Cut {
+    /// How many bytes it takes with its frame.
+    end: usize,
+    body: Range<usize>,
+}
+
 impl Splitter {
     /// Starts a stream; no reply is longer than `max_bytes`.
     pub fn new(framing: Framing, max_bytes: usize) -> Splitter {
@@ -132,7 +176,8 @@ impl Splitter {
     }
 
     /// Takes a prefix of `input`; returns how many bytes, and the reply that they complete, without
-    /// its frame. Without a reply everything was taken.
+    /// its frame. Without a reply everything was taken. Lent is the input where it holds the whole
+    /// reply; nothing is allocated once the longest cut reply has come.
     ///
     /// # Errors
     /// If a reply is longer than the bound; the stream is of no use then.
@@ -143,7 +188,76 @@ impl Splitter {
         if std::mem::take(&mut self.lent) {
             self.kept.clear();
         }
-        Ok((memchr(b'\n', input).unwrap_or(self.max_bytes), None))
+        if self.kept.is_empty() {
+            if let Some(Cut { end, body }) = self.find(input, 0)? {
+                return Ok((end, input.get(body)));
+            }
+            self.kept.extend_from_slice(input);
+            return Ok((input.len(), None));
+        }
+        let searched = self.kept.len();
+        // Of lines and lengths only what is missing is added, so that the rest is lent in place.
+        let wanted = match self.framing {
+            Framing::Line => memchr(b'\n', input).map_or(input.len(), |at| at + 1),
+            Framing::Length16 | Framing::Length32 => self.missing(input)?,
+            Framing::Datagram | Framing::EndOfReply(_) => input.len(),
+        };
+        self.kept.extend_from_slice(input.get(..wanted).unwrap_or(input));
+        let Some(Cut { end, body }) = self.find(&self.kept, searched)? else {
+            return Ok((wanted.min(input.len()), None));
+        };
+        self.lent = true;
+        Ok((end.saturating_sub(searched), self.kept.get(body)))
+    }
+
+    /// How many bytes of `input` complete the reply that is kept, or its length.
+    fn missing(&self, input: &[u8]) -> Result<usize, FramingError> {
+        let header = self.framing.header_len();
+        let mut length = [0; 4];
+        let places = length.get_mut(4 - header..).unwrap_or_default();
+        let mut known = 0;
+        for (place, byte) in places.iter_mut().zip(self.kept.iter().chain(input)) {
+            *place = *byte;
+            known += 1;
+        }
+        if known < header {
+            return Ok(input.len());
+        }
+        let body = self.body_len(u32::from_be_bytes(length))?;
+        Ok((header + body).saturating_sub(self.kept.len()).min(input.len()))
+    }
+
+    /// The length that a header says, checked.
+    fn body_len(&self, said: u32) -> Result<usize, FramingError> {
+        let said = usize::try_from(said).unwrap_or(usize::MAX);
+        let max_bytes = self.max_bytes;
+        if said > max_bytes { Err(FramingError::TooLong { said, max_bytes }) } else { Ok(said) }
+    }
+
+    /// Finds the first reply of `bytes`, of which the first `searched` hold no end.
+    fn find(&self, bytes: &[u8], searched: usize) -> Result<Option<Cut>, FramingError> {
+        let max_bytes = self.max_bytes;
+        let found = match &self.framing {
+            Framing::Line => {
+                let from = searched.min(bytes.len());
+                let at = memchr(b'\n', bytes.get(from..).unwrap_or_default());
+                at.map(|at| Cut { end: from + at + 1, body: 0..from + at })
+            }
+            Framing::EndOfReply(pattern) => {
+                pattern.find(bytes, searched).map(|end| Cut { end, body: 0..end })
+            }
+            Framing::Datagram => Some(Cut { end: bytes.len(), body: 0..bytes.len() }),
+            Framing::Length16 | Framing::Length32 => {
+                let header = self.framing.header_len();
+                let Some(said) = bytes.get(..header) else { return Ok(None) };
+                let said = said.iter().fold(0, |sum: u32, byte| (sum << 8) | u32::from(*byte));
+                let end = header + self.body_len(said)?;
+                return Ok((end <= bytes.len()).then_some(Cut { end, body: header..end }));
+            }
+        };
+        // A reply that is too long is refused wherever the stream was cut.
+        let reach = found.as_ref().map_or(bytes.len(), |cut| cut.body.len());
+        if reach > max_bytes { Err(FramingError::Endless { max_bytes }) } else { Ok(found) }
     }
 
     /// Whether the stream is in the middle of a reply.

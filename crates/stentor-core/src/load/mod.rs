@@ -18,7 +18,7 @@
 pub mod account;
 pub mod framing;
 pub mod lane;
-pub mod outstanding;
+mod outstanding;
 pub mod payload;
 pub mod schedule;
 pub mod verdict;
@@ -29,7 +29,7 @@ use std::time::Duration;
 pub use account::{Connections, Counts, Failure, Tally};
 pub use framing::Framing;
 pub use lane::{Input, Lane, Output};
-pub use payload::Payload;
+pub use payload::{Matching, Payload, Source};
 pub use schedule::{Limit, Pace, Schedule, Share};
 pub use verdict::Condition;
 pub use verify::Verify;

@@ -121,6 +121,14 @@ impl Schedule {
         (self.left, self.next) = (Some(0), None);
     }
 
+    /// How many requests of a count are still to be taken, intended or not, and takes them; 0
+    /// without a count.
+    pub fn give_up_count(&mut self) -> u64 {
+        let left = self.left.unwrap_or(0);
+        self.stop();
+        left
+    }
+
     /// How many requests intended before `now` are still to be taken, and takes them: those that
     /// were offered and never sent. In the closed loop there are none.
     pub fn give_up(&mut self, now: Moment) -> u64 {

@@ -1,19 +1,22 @@
 //! `stentor load`: requests at a rate, every reply checked, and figures that can be believed.
 //!
 //! The words of the command line become a plan (`plan`), which `drive::load` carries out; what is
-//! printed and written is in `output`, and the verdict on it in `verdict`.
+//! printed and written is in `output`.
 
 mod output;
 mod plan;
-mod verdict;
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use stentor_core::endpoint::Target;
 use stentor_core::units::{Amount, Span};
+use stentor_os::failure::Failure;
+use stentor_os::signal::Interrupts;
 
 use crate::complaint::{Complaint, Exit};
+use crate::drive::load;
+use output::{Outputs, Progress};
 
 /// The arguments of `load`.
 #[derive(Debug, clap::Args)]
@@ -78,10 +81,11 @@ pub struct Args {
     /// What is due in this time after the beginning is sent and is in no figure
     #[arg(long, value_name = "TIME")]
     warmup: Option<Span>,
-    /// Takes requests from a file: its lines in turn, or all of it with a framing by length
+    /// Sends what is in this file, without a line feed at its end, as each request
     #[arg(long, value_name = "FILE", conflicts_with = "template")]
     payload: Option<PathBuf>,
-    /// Makes each request of this text; {n} is its number
+    /// Makes each request of this text: {seq} is its number, {seq:N} the same with at least N
+    /// digits, {random:N} are N letters, {time} is the time in nanoseconds; {{ and }} are braces
     #[arg(long, value_name = "TEXT")]
     template: Option<String>,
     /// What a right reply is: upper (the request in capitals), echo, regex:EXPRESSION, off
@@ -121,4 +125,35 @@ pub struct Args {
     /// A line for each interval, also where standard error is no terminal
     #[arg(short, long, conflicts_with = "quiet")]
     verbose: bool,
+}
+
+/// Runs the verb.
+pub fn run(args: Args) -> Result<Exit, Complaint> {
+    let began = SystemTime::now();
+    let outputs = Outputs::open(&args)?;
+    let wish = match args.wish() {
+        Ok(wish) => wish,
+        Err(complaint) => return outputs.failed(None, began, complaint),
+    };
+    let config = wish.config().clone();
+    if !args.quiet {
+        outputs.begin(&config);
+    }
+    let interrupts = interrupts()?;
+    let mut progress = Progress::new(&args);
+    let ran = wish.resolve(&interrupts).and_then(|plan| {
+        let outcome = load::run(&plan, &interrupts, &mut |interval| progress.show(interval))?;
+        Ok((plan.config, outcome))
+    });
+    progress.end();
+    match ran {
+        Ok((config, outcome)) => outputs.finish(&config, &outcome, began),
+        Err(complaint) => outputs.failed(Some(&config), began, complaint),
+    }
+}
+
+/// SIGINT and SIGTERM, taken over so that they end the run and not the process.
+fn interrupts() -> Result<Interrupts, Complaint> {
+    let fail = |error| Failure::new("sigaction", "SIGINT and SIGTERM", error);
+    Ok(Interrupts::install().map_err(fail)?)
 }
