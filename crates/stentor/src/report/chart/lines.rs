@@ -1,5 +1,6 @@
 //! A chart of series: grid, shades, lines, names at their ends, and what a pointer is told.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::axis::{Ruler, values};
@@ -19,7 +20,8 @@ const NAME_COLUMNS: usize = 26;
 
 /// Everything within the frame of a chart.
 pub(super) fn body(chart: &Chart) -> String {
-    let plot = Plot::of(chart);
+    let stacked = stacked(&chart.series);
+    let plot = Plot::of(chart, &stacked);
     let mut body = String::new();
     text(&mut body, 18.0, 26.0, "title", &chart.title);
     text(&mut body, 18.0, 44.0, "faint", &chart.y.label);
@@ -30,16 +32,43 @@ pub(super) fn body(chart: &Chart) -> String {
         text(&mut body, x, y, "faint middle", "nothing was measured");
         return body;
     }
-    for series in &chart.series {
+    // The lower columns in front of those that stand on them, and lines in front of all.
+    let columns = |series: &&Series| series.form == Form::Columns;
+    for series in stacked.iter().rev().filter(columns) {
+        draw(&mut body, series, &plot);
+    }
+    for series in stacked.iter().filter(|series| !columns(series)) {
         draw(&mut body, series, &plot);
     }
     band_labels(&mut body, chart, &plot);
     for mark in &chart.marks {
         draw_mark(&mut body, mark, &plot);
     }
-    names(&mut body, chart, &plot);
+    names(&mut body, &stacked, &plot);
     slots(&mut body, chart, &plot);
     body
+}
+
+/// The series with each column as high as it and those under it.
+fn stacked(series: &[Series]) -> Cow<'_, [Series]> {
+    if series.iter().filter(|series| series.form == Form::Columns).count() < 2 {
+        return Cow::Borrowed(series);
+    }
+    let at = |series: &Series, place: f64| {
+        let found = series.points.partition_point(|(x, _)| *x < place);
+        let point = series.points.get(found).filter(|(x, y)| *x == place && y.is_finite());
+        point.map_or(0.0, |(_, y)| *y)
+    };
+    let mut stacked = series.to_vec();
+    for (number, one) in stacked.iter_mut().enumerate() {
+        let under = series.iter().take(number).filter(|under| under.form == Form::Columns);
+        if one.form == Form::Columns {
+            for under in under {
+                one.points.iter_mut().for_each(|(x, y)| *y += at(under, *x));
+            }
+        }
+    }
+    Cow::Owned(stacked)
 }
 
 /// The plot's frame in pixels, and its axes.
@@ -55,11 +84,11 @@ struct Plot {
 }
 
 impl Plot {
-    fn of(chart: &Chart) -> Plot {
+    fn of(chart: &Chart, drawn: &[Series]) -> Plot {
         let limits =
             |on: On| chart.marks.iter().filter(move |mark| mark.on == on).map(|mark| mark.at);
-        let x = Ruler::new(&chart.x, values(&chart.series, |point| point.0));
-        let y = values(&chart.series, |point| point.1).chain(limits(On::Y));
+        let x = Ruler::new(&chart.x, values(drawn, |point| point.0));
+        let y = values(drawn, |point| point.1).chain(limits(On::Y));
         let y = Ruler::new(&chart.y, y).with_headroom(Y_TICKS);
         let (x_ticks, y_ticks) = (x.ticks(chart.width / X_TICK_PIXELS), y.ticks(Y_TICKS));
         let widest = |words: &mut dyn Iterator<Item = &str>| words.map(extent).fold(0.0, f64::max);
@@ -270,9 +299,9 @@ fn draw_mark(body: &mut String, mark: &Mark, plot: &Plot) {
 }
 
 /// Names where the lines end, moved apart where they would stand on one another.
-fn names(body: &mut String, chart: &Chart, plot: &Plot) {
+fn names(body: &mut String, drawn: &[Series], plot: &Plot) {
     let mut ends: Vec<(f64, (f64, f64), &Series)> = Vec::new();
-    for series in &chart.series {
+    for series in drawn {
         let last = series.points.iter().rev().find(|(x, y)| x.is_finite() && y.is_finite());
         if let Some(&(x, y)) = last {
             ends.push((plot.y(y), (plot.x(x), plot.y(y)), series));
@@ -334,6 +363,9 @@ fn slot(body: &mut String, chart: &Chart, plot: &Plot, at: (f64, f64), (from, to
         let point = before.checked_sub(1).and_then(|place| series.points.get(place));
         let Some(&(_, y)) = point.filter(|(_, y)| y.is_finite()) else { continue };
         let _ = write!(said, "\n{} {}", series.name, chart.y.unit.said(y));
+        if series.form == Form::Columns {
+            continue;
+        }
         let _ = write!(dots, "<g class=\"{}\">", series.hue.class());
         dot(&mut dots, (at.1, plot.y(y)));
         dots.push_str("</g>");

@@ -45,7 +45,7 @@ pub struct Chart {
     pub x: Axis,
     /// From the bottom up.
     pub y: Axis,
-    /// What is drawn, the last one in front.
+    /// What is drawn, the last one in front; columns behind lines.
     pub series: Vec<Series>,
     /// Shaded stretches of x, behind everything.
     pub bands: Vec<Band>,
@@ -70,7 +70,7 @@ impl Default for Chart {
 }
 
 /// Points that belong together.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
     /// A short name; it stands where the line ends.
     pub name: String,
@@ -129,7 +129,8 @@ pub enum Form {
     Steps,
     /// A line and a shade below it.
     Area,
-    /// An upright column for each point; zero draws none.
+    /// An upright column for each point; zero draws none. Those of a later series stand on those
+    /// of an earlier one.
     Columns,
     /// A dot for each point.
     Dots,

@@ -91,6 +91,28 @@ fn a_pointer_is_told_every_value() {
 }
 
 #[test]
+fn columns_stand_on_one_another() {
+    let mut chart = small();
+    chart.y.scale = Scale::Linear;
+    chart.marks.clear();
+    let column = |name: &str, y| Series {
+        name: name.into(),
+        form: Form::Columns,
+        points: vec![(1e9, y)],
+        ..Series::default()
+    };
+    chart.series = vec![column("wrong", 3e6), column("lost", 4e6)];
+    let drawn = chart.svg();
+    assert!(drawn.contains("<title>1 s\nwrong 3 ms\nlost 4 ms</title>"), "{drawn}");
+    let document = Document::parse(&drawn).unwrap();
+    let high = |node: roxmltree::Node<'_, '_>| node.attribute("height")?.parse::<f64>().ok();
+    let columns = document.descendants().filter(|n| n.attribute("class") == Some("column"));
+    let heights: Vec<f64> = columns.filter_map(high).collect();
+    let ratio = heights[0] / heights[1];
+    assert!((ratio - 7.0 / 3.0).abs() < 0.01, "the higher one is behind: {heights:?}");
+}
+
+#[test]
 fn nothing_and_one_point_are_charts_too() {
     for points in [vec![], vec![(f64::NAN, f64::NAN)], vec![(1.0, 1.0)], vec![(0.0, 0.0)]] {
         for scale in [Scale::Linear, Scale::Log, Scale::Percentile] {

@@ -2,7 +2,7 @@
 
 use super::{Course, Head, nanos, said};
 use crate::drive::load::outcome::{Interval, Outcome};
-use crate::report::chart::{Axis, Chart, Form, Hue, Scale, Series, Unit};
+use crate::report::chart::{Axis, Chart, Form, Hue, Mark, On, Scale, Series, Unit};
 
 /// All of them, with names for a page: latency and rate over time, percentiles, and what went wrong
 /// over time if anything did.
@@ -128,10 +128,10 @@ fn rate(head: &Head, courses: &[Course<'_>]) -> Chart {
     let replies =
         courses.iter().map(|course| (middle(course.interval), course.rate(course.latency.len())));
     lines.push(series("answered", Hue::Second, Form::Area, replies.collect()));
-    let offered = head.rate_per_second.map(|rate| crate::report::chart::Mark {
-        on: crate::report::chart::On::Y,
+    let offered = head.rate_per_second.map(|rate| Mark {
+        on: On::Y,
         at: rate,
-        label: "offered".into(),
+        label: "asked for".into(),
         hue: Hue::Faded,
     });
     Chart {
@@ -150,10 +150,10 @@ fn rate(head: &Head, courses: &[Course<'_>]) -> Chart {
 fn trouble(courses: &[Course<'_>]) -> Option<Chart> {
     type Count = fn(&Interval) -> u64;
     let kinds: [(&str, Hue, Count); 4] = [
-        ("lost", Hue::Fourth, |interval| interval.counts.lost),
-        ("error", Hue::Third, |interval| interval.counts.error),
-        ("late", Hue::Faded, |interval| interval.counts.late),
         ("wrong", Hue::Bad, |interval| interval.counts.wrong),
+        ("error", Hue::Third, |interval| interval.counts.error),
+        ("lost", Hue::Fourth, |interval| interval.counts.lost),
+        ("late", Hue::Faded, |interval| interval.counts.late),
     ];
     let mut lines = Vec::new();
     for (name, hue, count) in kinds {
@@ -161,7 +161,6 @@ fn trouble(courses: &[Course<'_>]) -> Option<Chart> {
             courses.iter().map(|course| (middle(course.interval), count(course.interval) as f64));
         let points: Vec<(f64, f64)> = points.collect();
         if points.iter().any(|(_, y)| *y > 0.0) {
-            // The kinds that mean the most stand in front.
             lines.push(series(name, hue, Form::Columns, points));
         }
     }

@@ -188,6 +188,44 @@ mod logs {
         );
     }
 
+    /// Python's reader of the HdrHistogram project (PyPI: hdrhistogram).
+    #[test]
+    fn a_foreign_reader_finds_the_same() {
+        let program = "
+import sys
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+total = HdrHistogram(1, 3600 * 10**9, 3)
+reader = HistogramLogReader(sys.argv[1], total)
+lines = 0
+while one := reader.get_next_interval_histogram():
+    lines += 1
+    total.add(one)
+times = [total.get_value_at_percentile(p) for p in (50, 90, 99)]
+print(lines, total.get_total_count(), *times, round(reader.get_start_time_sec(), 3))
+";
+        let python = |arguments: &[&str]| {
+            std::process::Command::new("python3").arg("-c").args(arguments).output()
+        };
+        if !python(&["import hdrh"]).is_ok_and(|output| output.status.success()) {
+            eprintln!("skipped: python3 has no hdrh (pip install hdrhistogram)");
+            return;
+        }
+        let outcome = samples::stalled();
+        let path = std::env::temp_dir().join(format!("stentor-{}.hdr", std::process::id()));
+        std::fs::write(&path, written(&outcome)).unwrap();
+        let output = python(&[program, path.to_str().unwrap()]).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let times: Vec<String> = [50.0, 90.0, 99.0]
+            .map(|percent| {
+                outcome.tally.latency.percentile(percent).unwrap().as_nanos().to_string()
+            })
+            .to_vec();
+        let expected = format!("20 4000 {} 1700000000.123\n", times.join(" "));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{errors}");
+    }
+
     #[test]
     fn tags_choose_and_are_told() {
         let bytes = String::from_utf8(written(&samples::stalled())).unwrap();

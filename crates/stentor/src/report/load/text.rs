@@ -199,14 +199,14 @@ fn verdict(text: &mut String, head: &Head, outcome: &Outcome, width: usize) {
         );
         return;
     }
-    let replies = counts.verified + counts.wrong + counts.late;
     let how = if head.judged() { "verified" } else { "answered (--verify off: not judged)" };
-    let _ = writeln!(text, "{how} {} of {} replies", counts.verified, replies.max(counts.sent));
+    let _ = writeln!(text, "{how} {} of {} replies", counts.verified, counts.sent);
     let troubles = troubles(head, outcome);
-    let first = |(number, name, _): &(u64, &str, String)| format!("  {number} {name}: ");
-    let indent = troubles.iter().map(|trouble| first(trouble).len()).max().unwrap_or(0);
-    for trouble in &troubles {
-        say(text, &pad(&first(trouble), indent, false), &trouble.2, width);
+    let widest = |of: fn(&(u64, &str, String)) -> usize| troubles.iter().map(of).max().unwrap_or(0);
+    let digits = widest(|(number, ..)| number.to_string().len());
+    let letters = widest(|(_, name, _)| name.len());
+    for (number, name, next) in &troubles {
+        say(text, &format!("  {number:digits$} {name:letters$}  "), next, width);
     }
     for trouble in &outcome.troubles {
         let line = format!(
@@ -247,7 +247,9 @@ pub(super) fn troubles(head: &Head, outcome: &Outcome) -> Vec<(u64, &'static str
         (
             counts.late,
             "late",
-            format!("right, but after more than {timeout} (--timeout). When, is in --html FILE"),
+            format!(
+                "right, but after more than {timeout} (--timeout); the course shows when: -v, --html FILE"
+            ),
         ),
         (counts.lost, "lost", format!("no reply within {timeout}: {silent}")),
         (counts.error, "error", format!("connections failed: {}", reasons.join(", "))),
