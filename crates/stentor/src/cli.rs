@@ -52,7 +52,7 @@ enum Verb {
     /// Resolves, connects and gets a URL, each phase timed
     Fetch(fetch::Args),
     /// Drives a service with requests at a rate, every reply checked, and says how long they took
-    Load(load::Args),
+    Load(Box<load::Args>),
     /// Runs a lesson of the lecture for real and shows its evidence
     Learn(learn::Args),
     /// Shows every socket call of a program and the packets it caused, on one ladder
@@ -94,7 +94,7 @@ fn act(cli: Cli) -> Result<Exit, Complaint> {
         Some(Verb::Send(args)) => send::run(args),
         Some(Verb::Fetch(args)) => fetch::run(args),
         Some(Verb::Learn(args)) => learn::run(args),
-        Some(Verb::Load(args)) => load::run(args),
+        Some(Verb::Load(args)) => load::run(*args),
         #[cfg(target_os = "linux")]
         Some(Verb::Trace(args)) => trace::run(args),
         Some(Verb::Generate(args)) => generate::run(args),

@@ -21,6 +21,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use mio::{Poll, Waker};
+use stentor_core::load::payload::Matching;
 use stentor_core::load::{Condition, Lane, Pace, Share, Tally, verdict};
 use stentor_core::moment::Moment;
 use stentor_os::failure::Failure;
@@ -226,8 +227,9 @@ fn told(
         last_sent = last_sent.max(report.last_sent);
     }
     let nominal = stopped.or_else(|| nominal_end(plan, start)).unwrap_or(last_sent);
-    let sending = nominal.min(ended).max(last_sent).since(start).saturating_sub(plan.load.warmup);
+    let sending = nominal.max(last_sent).since(start).saturating_sub(plan.load.warmup);
     let failing = verdict::judge(&tally, sending, &plan.conditions);
+    let warnings = warnings(plan, &tally, sending);
     Outcome {
         started,
         took: ended.since(start),
@@ -236,19 +238,44 @@ fn told(
         intervals,
         troubles: troubles.told(),
         failing,
-        warnings: Vec::new(),
+        warnings,
         interrupted: stopped.is_some(),
     }
 }
 
-/// When no more requests are due, if that does not depend on the server.
+/// When no more requests are due, if that depends on nothing but the plan.
 fn nominal_end(plan: &Plan, start: Moment) -> Option<Moment> {
-    let by_count = match (plan.load.pace, plan.load.limit.count) {
-        (Pace::Constant(rate), Some(count)) => {
-            Duration::try_from_secs_f64(count as f64 / rate).ok().map(|span| start + span)
-        }
-        (Pace::Constant(_) | Pace::Poisson(_) | Pace::Ramp { .. } | Pace::Max, _) => None,
-    };
     let by_time = plan.duration.map(|duration| start + duration);
-    by_count.into_iter().chain(by_time).min()
+    match (plan.load.pace, plan.load.limit.count) {
+        (_, None) => by_time,
+        (Pace::Constant(rate), Some(count)) => {
+            let by_count = Duration::try_from_secs_f64(count as f64 / rate).ok()?;
+            by_time.into_iter().chain([start + by_count]).min()
+        }
+        (Pace::Poisson(_) | Pace::Ramp { .. } | Pace::Max, Some(_)) => None,
+    }
+}
+
+/// What a reader should know besides the figures.
+fn warnings(plan: &Plan, tally: &Tally, sending: Duration) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let seconds = sending.as_secs_f64();
+    let (offered, sent) = (tally.offered() as f64 / seconds, tally.counts.sent as f64 / seconds);
+    if !plan.load.pace.is_closed() && seconds > 0.0 && sent < 0.99 * offered {
+        warnings.push(format!(
+            "the rate was not reached: {offered:.0} requests/s were due and {sent:.0} were sent; \
+             {} were never sent, and their waiting is in no figure. More connections (-c) or \
+             requests under way (--depth) may help; else it is more than the service does",
+            tally.unsent
+        ));
+    }
+    if plan.load.payload.matching() == Matching::ByGuess {
+        warnings.push(
+            "the datagrams have no number that a reply shows, so replies are taken for those to \
+             the oldest requests: after a loss latencies are those of others, and duplicates and \
+             reordering cannot be told. A longer -l, or {seq} in --template, gives them one"
+                .to_owned(),
+        );
+    }
+    warnings
 }

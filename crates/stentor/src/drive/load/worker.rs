@@ -419,12 +419,17 @@ impl Link {
     fn refused(&mut self, place: &mut Place, call: &'static str, error: &io::Error, now: Moment) {
         self.troubles.note(call, error);
         let datagrams = self.peer.packets().is_some();
-        let failure = match error.kind() {
-            io::ErrorKind::ConnectionRefused if datagrams => Failure::Refused,
-            // The kernel would not take this datagram; it is lost like any other.
-            _ if datagrams => return,
-            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Failure::Reset,
-            _ => Failure::System,
+        let is = |kind| error.kind() == kind;
+        let failure = if datagrams {
+            if !is(io::ErrorKind::ConnectionRefused) {
+                // The kernel would not take this datagram; it is lost like any other.
+                return;
+            }
+            Failure::Refused
+        } else if is(io::ErrorKind::ConnectionReset) || is(io::ErrorKind::BrokenPipe) {
+            Failure::Reset
+        } else {
+            Failure::System
         };
         if !datagrams {
             place.channel = None;

@@ -7,7 +7,6 @@ mod output;
 mod plan;
 
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use stentor_core::endpoint::Target;
 use stentor_core::units::{Amount, Span};
@@ -16,7 +15,10 @@ use stentor_os::signal::Interrupts;
 
 use crate::complaint::{Complaint, Exit};
 use crate::drive::load;
+use crate::drive::load::outcome::{Config, Outcome};
+use crate::report::load::Head;
 use output::{Outputs, Progress};
+use plan::Wish;
 
 /// The arguments of `load`.
 #[derive(Debug, clap::Args)]
@@ -117,7 +119,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     hdr: Option<PathBuf>,
     /// Adds up the logs (--hdr) of other runs, and sends nothing
-    #[arg(long, value_name = "FILE", num_args = 1..)]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "target")]
     merge: Vec<PathBuf>,
     /// No progress and no notices
     #[arg(short, long)]
@@ -129,31 +131,29 @@ pub struct Args {
 
 /// Runs the verb.
 pub fn run(args: Args) -> Result<Exit, Complaint> {
-    let began = SystemTime::now();
     let outputs = Outputs::open(&args)?;
+    if !args.merge.is_empty() {
+        return output::merged(&args, outputs);
+    }
     let wish = match args.wish() {
         Ok(wish) => wish,
-        Err(complaint) => return outputs.failed(None, began, complaint),
+        Err(complaint) => return outputs.failed(None, complaint),
     };
-    let config = wish.config().clone();
-    if !args.quiet {
-        outputs.begin(&config);
-    }
-    let interrupts = interrupts()?;
+    let asked = wish.config().clone();
     let mut progress = Progress::new(&args);
-    let ran = wish.resolve(&interrupts).and_then(|plan| {
-        let outcome = load::run(&plan, &interrupts, &mut |interval| progress.show(interval))?;
-        Ok((plan.config, outcome))
-    });
+    progress.begin(&asked);
+    let ran = drive(wish, &mut progress);
     progress.end();
     match ran {
-        Ok((config, outcome)) => outputs.finish(&config, &outcome, began),
-        Err(complaint) => outputs.failed(Some(&config), began, complaint),
+        Ok((config, outcome)) => outputs.finish(&Head::of(&config), Some(&config), &outcome),
+        Err(complaint) => outputs.failed(Some(&asked), complaint),
     }
 }
 
-/// SIGINT and SIGTERM, taken over so that they end the run and not the process.
-fn interrupts() -> Result<Interrupts, Complaint> {
+fn drive(wish: Wish, progress: &mut Progress) -> Result<(Config, Outcome), Complaint> {
     let fail = |error| Failure::new("sigaction", "SIGINT and SIGTERM", error);
-    Ok(Interrupts::install().map_err(fail)?)
+    let interrupts = Interrupts::install().map_err(fail)?;
+    let plan = wish.resolve(&interrupts)?;
+    let outcome = load::run(&plan, &interrupts, &mut |interval| progress.show(interval))?;
+    Ok((plan.config, outcome))
 }

@@ -110,7 +110,10 @@ impl Wish {
                 }
             }
         };
-        self.config.peer = Some(peer.to_string());
+        self.config.peer = Some(match &peer {
+            Peer::Tcp(address) | Peer::Udp(address) => address.to_string(),
+            Peer::Unix(path) => path.display().to_string(),
+        });
         Ok(Plan {
             peer,
             load: self.plan,
@@ -414,7 +417,7 @@ fn verify(written: &str) -> Result<Verify, Complaint> {
     }
 }
 
-fn conditions(written: &[String]) -> Result<Vec<Condition>, Complaint> {
+pub(super) fn conditions(written: &[String]) -> Result<Vec<Condition>, Complaint> {
     let parse = |written: &String| {
         let parsed = written.parse::<Condition>();
         parsed.map_err(|error| Complaint::usage(format!("--fail-if: {error}"), ""))
