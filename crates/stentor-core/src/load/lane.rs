@@ -187,7 +187,8 @@ impl Lane {
                 if now < deadline {
                     return Output::Wait(deadline);
                 }
-                tally.connections.refused += 1;
+                // At the end of the run it is we who do not wait any longer.
+                tally.connections.refused += u64::from(now >= since + self.plan.timeout);
                 self.state = State::Absent { until: self.back_off(now) };
                 Output::Close
             }
@@ -250,7 +251,7 @@ impl Lane {
         let next = self.schedule.peek(now);
         if self.waiting() == 0 && (renewed || next.is_none()) {
             let quiet_at = self.busy_at + LINGER;
-            if !self.plan.is_datagram() || now >= quiet_at {
+            if !self.plan.is_datagram() || next.is_some() || now >= quiet_at {
                 self.settle_all(now, tally, |_| Outcome::Lost);
                 return self.leave(now);
             }
@@ -315,7 +316,11 @@ impl Lane {
     /// The connection ended, and not by us.
     fn failed(&mut self, now: Moment, failure: Failure, tally: &mut Tally) {
         match self.state {
-            State::Open | State::Leaving { .. } => {}
+            State::Open => {}
+            State::Leaving { until } => {
+                self.state = State::Absent { until };
+                return;
+            }
             // An open that fails in another way than refusal is one that failed.
             State::Connecting { .. } => return self.handle(now, Input::Refused, tally),
             State::Absent { .. } | State::Done => return,

@@ -19,6 +19,8 @@ const LONGEST_NS: u64 = 3_600_000_000_000;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Latency {
     counts: Option<Histogram<u64>>,
+    /// The shortest and the longest that were counted, exactly.
+    range_ns: Option<(u64, u64)>,
     beyond: u64,
 }
 
@@ -33,7 +35,7 @@ impl Latency {
     pub fn new() -> Latency {
         // The bounds are constants that the library accepts; the tests hold that it does.
         let counts = Histogram::new_with_bounds(1, LONGEST_NS, DIGITS).ok();
-        Latency { counts, beyond: 0 }
+        Latency { counts, range_ns: None, beyond: 0 }
     }
 
     /// Takes one time. A longer one than [`LONGEST`] is counted as that, and in
@@ -41,18 +43,28 @@ impl Latency {
     pub fn record(&mut self, took: Duration) {
         let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.beyond += u64::from(ns > LONGEST_NS);
+        let ns = ns.clamp(1, LONGEST_NS);
+        self.widen(ns, ns);
         if let Some(counts) = &mut self.counts {
-            counts.saturating_record(ns.clamp(1, LONGEST_NS));
+            counts.saturating_record(ns);
         }
     }
 
     /// Takes a time of a histogram as often as it stands there; what is beyond [`LONGEST`] was
     /// counted when it was recorded first.
     pub fn record_many(&mut self, took: Duration, times: u64) {
-        let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        if let Some(counts) = &mut self.counts {
-            counts.saturating_record_n(ns.clamp(1, LONGEST_NS), times);
+        let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).clamp(1, LONGEST_NS);
+        if times > 0 {
+            self.widen(ns, ns);
         }
+        if let Some(counts) = &mut self.counts {
+            counts.saturating_record_n(ns, times);
+        }
+    }
+
+    fn widen(&mut self, low: u64, high: u64) {
+        let (shortest, longest) = self.range_ns.unwrap_or((low, high));
+        self.range_ns = Some((shortest.min(low), longest.max(high)));
     }
 
     /// How many times were taken.
@@ -73,19 +85,20 @@ impl Latency {
     /// The time that `percent` of all do not exceed (0 to 100); `None` while there is none.
     pub fn percentile(&self, percent: f64) -> Option<Duration> {
         let counts = self.counts.as_ref().filter(|counts| !counts.is_empty())?;
-        Some(Duration::from_nanos(counts.value_at_percentile(percent).min(counts.max())))
+        let (shortest, longest) = self.range_ns?;
+        let ns = counts.value_at_percentile(percent).clamp(shortest, longest);
+        Some(Duration::from_nanos(ns))
     }
 
-    /// The shortest time, as precise as the digits.
+    /// The shortest time, exactly.
     pub fn min(&self) -> Option<Duration> {
-        let counts = self.counts.as_ref().filter(|counts| !counts.is_empty())?;
-        Some(Duration::from_nanos(counts.min()))
+        self.range_ns.map(|(shortest, _)| Duration::from_nanos(shortest))
     }
 
-    /// The longest time, as precise as the digits.
+    /// The longest time, exactly (up to [`LONGEST`]; as precise as the digits if it was read from
+    /// a log).
     pub fn max(&self) -> Option<Duration> {
-        let counts = self.counts.as_ref().filter(|counts| !counts.is_empty())?;
-        Some(Duration::from_nanos(counts.max()))
+        self.range_ns.map(|(_, longest)| Duration::from_nanos(longest))
     }
 
     /// The arithmetic mean.
@@ -106,6 +119,9 @@ impl Latency {
             // Both have the same bounds, so there is nothing to refuse.
             let _same_bounds = counts.add(more);
         }
+        if let Some((shortest, longest)) = other.range_ns {
+            self.widen(shortest, longest);
+        }
         self.beyond += other.beyond;
     }
 
@@ -114,7 +130,7 @@ impl Latency {
         if let Some(counts) = &mut self.counts {
             counts.reset();
         }
-        self.beyond = 0;
+        (self.range_ns, self.beyond) = (None, 0);
     }
 
     /// Moves all times to `total`: the end of an interval.
@@ -136,9 +152,70 @@ impl Latency {
             let ns = step.value_iterated_to();
             let count = step.count_at_value();
             self.beyond += if ns > LONGEST_NS { count } else { 0 };
+            let ns = ns.clamp(1, LONGEST_NS);
+            self.widen(ns, ns);
             if let Some(counts) = &mut self.counts {
-                counts.saturating_record_n(ns.clamp(1, LONGEST_NS), count);
+                counts.saturating_record_n(ns, count);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(times_us: impl IntoIterator<Item = u64>) -> Latency {
+        let mut latency = Latency::new();
+        times_us.into_iter().for_each(|us| latency.record(Duration::from_micros(us)));
+        latency
+    }
+
+    #[test]
+    fn percentiles_are_as_precise_as_promised() {
+        let latency = of(1..=100_000);
+        for (percent, us) in [(50.0, 50_000), (90.0, 90_000), (99.9, 99_900), (99.99, 99_990)] {
+            let got = latency.percentile(percent).unwrap().as_secs_f64() * 1e6;
+            assert!((got / f64::from(us) - 1.0).abs() <= 0.001, "p{percent}: {got} us");
+        }
+        assert_eq!(latency.min(), Some(Duration::from_micros(1)));
+        assert_eq!(latency.max(), Some(Duration::from_millis(100)));
+        let mean = latency.mean().unwrap().as_secs_f64();
+        assert!((mean / 0.050_000_5 - 1.0).abs() < 0.001, "{mean}");
+    }
+
+    #[test]
+    fn without_a_time_there_is_no_value() {
+        let latency = Latency::new();
+        assert_eq!((latency.percentile(99.0), latency.max(), latency.mean()), (None, None, None));
+        assert!(latency.as_hdr().is_some(), "the bounds are accepted");
+    }
+
+    #[test]
+    fn what_is_too_long_is_counted_and_told() {
+        let mut latency = of([1]);
+        latency.record(Duration::from_secs(3601));
+        latency.record(Duration::MAX);
+        latency.record(Duration::ZERO);
+        assert_eq!((latency.len(), latency.beyond()), (4, 2));
+        assert_eq!(latency.max(), Some(LONGEST));
+        assert_eq!(latency.min(), Some(Duration::from_nanos(1)));
+    }
+
+    #[test]
+    fn intervals_add_up_to_the_whole() {
+        let (mut total, mut interval) = (Latency::new(), Latency::new());
+        for us in 1..=1000_u64 {
+            interval.record(Duration::from_micros(us * us));
+            if us % 100 == 0 {
+                interval.drain_into(&mut total);
+                assert!(interval.is_empty() && interval.max().is_none());
+            }
+        }
+        let whole = of((1..=1000).map(|us| us * us));
+        assert_eq!(total, whole);
+        let mut read = Latency::new();
+        read.merge_hdr(whole.as_hdr().unwrap());
+        assert_eq!((read.len(), read.percentile(99.0)), (1000, whole.percentile(99.0)));
     }
 }

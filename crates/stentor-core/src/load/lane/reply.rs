@@ -146,6 +146,7 @@ fn owner(plan: &Plan, share: Share, ring: &mut Ring, reply: &[u8]) -> Owner {
     }
     if !payload.is_exact() || !payload.is_numbered() {
         return match ring.oldest_open() {
+            _ if known.is_some() => as_shown,
             Some(request) => Owner::Request { request, guessed: true },
             None => Owner::Nobody,
         };

@@ -80,8 +80,12 @@ pub struct Spread {
 impl Spread {
     /// What `latency` holds.
     pub fn of(latency: &Latency) -> Spread {
+        // The last place is wider than what is in it.
+        let longest = latency.max().unwrap_or_default().as_nanos();
+        let longest = u64::try_from(longest).unwrap_or(u64::MAX);
         let recorded = latency.as_hdr().into_iter().flat_map(|counts| counts.iter_recorded());
-        let places = recorded.map(|step| (step.value_iterated_to(), step.count_at_value()));
+        let places =
+            recorded.map(|step| (step.value_iterated_to().min(longest), step.count_at_value()));
         Spread { places: places.collect() }
     }
 

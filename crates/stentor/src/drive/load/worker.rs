@@ -281,7 +281,7 @@ impl Worker {
                     self.link.read_stream(place, &mut self.input, now, to_the_end)
                 }
                 Some(Channel { way: Way::Packets(_), .. }) => {
-                    self.link.read_packets(place, &mut self.batch, now)
+                    self.link.read_packets(place, &mut self.batch, now, to_the_end)
                 }
                 None => false,
             };
@@ -467,7 +467,13 @@ impl Link {
     }
 
     /// Receives a batch of datagrams; whether there may be more.
-    fn read_packets(&mut self, place: &mut Place, batch: &mut Batch, now: Moment) -> bool {
+    fn read_packets(
+        &mut self,
+        place: &mut Place,
+        batch: &mut Batch,
+        now: Moment,
+        to_the_end: bool,
+    ) -> bool {
         let Some(Channel { way: Way::Packets(datagrams), .. }) = &place.channel else {
             return false;
         };
@@ -478,7 +484,7 @@ impl Link {
                         place.lane.handle(now, Input::Received(datagram), &mut self.tally);
                     }
                 }
-                true
+                to_the_end || batch.is_full()
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
             Err(error) => {
