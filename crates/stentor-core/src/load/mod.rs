@@ -60,8 +60,10 @@ pub struct Plan {
     /// How many requests may be under way on one connection: 1 to [`DEPTH_MAX`]. Those of datagrams
     /// that have timed out do not count.
     pub depth: usize,
-    /// After how long a reply is late, counted from the actual sending; also how long connecting
-    /// may take, and how long the end of the run waits for replies.
+    /// After how long a reply is late, counted from the actual sending. Also how long connecting
+    /// may take, how long a run of a count tries to reach a service that is not there, and how
+    /// long the end of the run waits for replies and sends what was due before it. A stream whose
+    /// oldest request has waited twice as long is given up.
     pub timeout: Duration,
     /// After how many requests a connection is closed in order and a new one opened.
     pub reconnect_every: Option<u64>,

@@ -31,6 +31,8 @@ pub enum Metric {
     Late,
     /// `errors`: requests whose connection failed, and connections refused.
     Errors,
+    /// `unasked`: replies that belong to no request, such as a reply on a stream that comes twice.
+    Unasked,
     /// `duplicates`: further replies to a datagram.
     Duplicates,
     /// `reordered`: replies after one to a later datagram.
@@ -113,6 +115,7 @@ const NAMES: &[(&str, Metric)] = &[
     ("wrong", Metric::Wrong),
     ("late", Metric::Late),
     ("errors", Metric::Errors),
+    ("unasked", Metric::Unasked),
     ("duplicates", Metric::Duplicates),
     ("reordered", Metric::Reordered),
     ("unsent", Metric::Unsent),
@@ -147,6 +150,7 @@ impl Metric {
             | Metric::Wrong
             | Metric::Late
             | Metric::Errors
+            | Metric::Unasked
             | Metric::Duplicates
             | Metric::Reordered
             | Metric::Unsent => Quantity::Count,
@@ -173,6 +177,7 @@ impl Metric {
             | Metric::Wrong
             | Metric::Late
             | Metric::Errors
+            | Metric::Unasked
             | Metric::Duplicates
             | Metric::Reordered
             | Metric::Unsent => None,
@@ -186,6 +191,7 @@ impl Metric {
             Metric::Wrong => Some(counts.wrong),
             Metric::Late => Some(counts.late),
             Metric::Errors => Some(counts.error + tally.connections.refused),
+            Metric::Unasked => Some(tally.unasked),
             Metric::Duplicates => Some(tally.duplicates),
             Metric::Reordered => Some(tally.reordered),
             Metric::Unsent => Some(tally.unsent),
@@ -329,7 +335,7 @@ impl Condition {
 /// Everything for which the run that `tally` tells of has failed; `measured` is how long it took
 /// without the warm-up.
 ///
-/// A run must verify something, and have no reply wrong, late or doubled, none lost and no error,
+/// A run must verify something, and have no reply wrong, late, unasked or doubled, none lost and no error,
 /// also not in the warm-up: unless a condition of the person is about that metric, which then says
 /// how much is too much.
 pub fn judge(tally: &Tally, measured: Duration, conditions: &[Condition]) -> Vec<Failing> {
@@ -339,8 +345,15 @@ pub fn judge(tally: &Tally, measured: Duration, conditions: &[Condition]) -> Vec
     }
     failing.extend(conditions.iter().filter_map(|condition| condition.failing(tally, measured)));
     let all = tally.all();
-    let zero = [Metric::Wrong, Metric::Loss, Metric::Late, Metric::Errors, Metric::Duplicates];
-    for metric in zero {
+    const ZERO: [Metric; 6] = [
+        Metric::Wrong,
+        Metric::Loss,
+        Metric::Late,
+        Metric::Errors,
+        Metric::Unasked,
+        Metric::Duplicates,
+    ];
+    for metric in ZERO {
         let count = metric.count(tally, &all).unwrap_or(0);
         if count > 0 && conditions.iter().all(|condition| condition.metric != metric) {
             failing.push(Failing::NotZero(metric, count));

@@ -144,7 +144,7 @@ fn faults_of_streams_are_reported_exactly_as_injected() {
         let mut dice = Dice::new(Seed(seed), "service");
         let (mut cut, mut closed, mut reset, mut wrong, mut late, mut silent) = (0, 0, 0, 0, 0, 0);
         let mut network = Network::new(plan, 1 + seed % 3);
-        network.refuse_percent = seed % 30;
+        network.refuse_percent = seed % 8;
         let tally = network.run(|_, request, answers| {
             let mut right = reply(request);
             let mut delay = Duration::from_micros(50 + dice.below(400));

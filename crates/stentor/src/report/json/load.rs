@@ -200,6 +200,8 @@ impl Outcome {
     pub fn of(head: &Head, outcome: &outcome::Outcome) -> Outcome {
         let tally = &outcome.tally;
         let counted = head.counted;
+        // A log has the latencies of each interval, and the counts of the whole run.
+        let course = counted && head.logs.is_empty();
         let errors = Failure::ALL.iter().map(|failure| failure.name()).zip(tally.failures);
         Outcome {
             target: head.target.clone(),
@@ -230,7 +232,7 @@ impl Outcome {
             errors: errors.collect(),
             troubles: outcome.troubles.iter().map(Trouble::from).collect(),
             failing: outcome.failing.iter().map(failing).collect(),
-            intervals: outcome.intervals.iter().map(|one| Interval::of(one, counted)).collect(),
+            intervals: outcome.intervals.iter().map(|one| Interval::of(one, course)).collect(),
         }
     }
 }

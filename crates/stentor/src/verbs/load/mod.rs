@@ -96,7 +96,7 @@ pub struct Args {
     /// Longest wait for a reply (later it is late, never it is lost), and for a connection
     #[arg(short = 'w', long, value_name = "TIME", default_value = "5s")]
     timeout: Span,
-    /// Makes the run bad (exit 1) if this holds: p99>5ms, mean>1ms, lost>0.1%, rate<900 (repeatable)
+    /// Makes the run bad (exit 1) if this holds: p99>5ms, mean>1ms, loss>0.1%, rate<900 (repeatable)
     #[arg(long, value_name = "CONDITION")]
     fail_if: Vec<String>,
     /// From which all chance follows [default: a new one, printed]

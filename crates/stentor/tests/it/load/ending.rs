@@ -16,7 +16,7 @@ fn folder(name: &str) -> PathBuf {
 /// Runs `load` until it has shown a line of its course, then sends it `signals`.
 fn interrupted(target: &str, more: &[&str], signals: usize) -> super::Told {
     let mut child = stentor()
-        .args(["load", target, "--json", "-v", "--interval", "50ms", "-d", "1h"])
+        .args(["load", target, "--json", "-v", "--interval", "500ms", "-d", "15m"])
         .args(more)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -9,8 +9,13 @@ fn struck(fault: &str, udp: bool, more: &[&str]) -> Told {
     let server = Server::start(&["--fault", fault, "--seed", "1"]);
     let scheme = if udp { "udp" } else { "tcp" };
     let target = format!("{scheme}://{}", server.v4);
-    let mut arguments = vec!["-n", "400", "-r", "4000", "-c", "20", "--seed", "1", "-w", "20s"];
-    arguments.extend(more);
+    let usual = ["-n", "400", "-r", "4000", "-c", "20", "--seed", "1", "-w", "20s"];
+    let mut arguments = more.to_vec();
+    for pair in usual.chunks(2) {
+        if !more.contains(&pair[0]) {
+            arguments.extend(pair);
+        }
+    }
     load(&target, &arguments)
 }
 
@@ -75,6 +80,8 @@ fn doubled_replies_are_counted_and_bad() {
     // On a stream a doubled reply stands where another was to come, or where none was.
     let told = struck("dup:20%", false, &[]);
     assert_eq!(told.said.code, Some(1), "{:#}", told.json);
+    let unasked = told.number(&["result", "datagrams", "unasked"]);
+    assert!(unasked + told.requests("wrong") > 0, "{:#}", told.json);
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn words_that_mean_nothing() {
         (&["--template", "{what}"], "the template, at byte"),
         (&["--template", "two\nlines"], "the payload has a line feed at byte 3"),
         (&["--fail-if", "p99"], "--fail-if: the condition \"p99\", at byte"),
-        (&["--fail-if", "p98>5ms"], "--fail-if: the condition"),
+        (&["--fail-if", "p98>5"], "--fail-if: the condition"),
         (&["-r", "max", "--poisson"], "--poisson with -r max, which has no rate"),
         (&["-r", "max", "--ramp", "1s"], "--ramp with -r max"),
         (&["--ramp", "1s", "--poisson"], "--ramp with --poisson"),
@@ -92,7 +92,7 @@ fn more_connections_than_descriptors() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = listener.local_addr().unwrap().to_string();
     let program = stentor().get_program().to_owned();
-    let script = "ulimit -Hn 200 && exec \"$0\" load \"$1\" -c 500 -q";
+    let script = "ulimit -n 200 && exec \"$0\" load \"$1\" -c 500 -q";
     let output = std::process::Command::new("sh")
         .args(["-c", script])
         .args([program.as_os_str(), target.as_ref()])
