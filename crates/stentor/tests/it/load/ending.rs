@@ -134,3 +134,40 @@ impl super::Told {
         assert_eq!(self.number(&["result", "latency", "count"]), sent);
     }
 }
+
+/// What the C library says of a run's memory: calls of malloc(3) and its like (memusage(1)).
+fn allocations(target: &str, more: &[&str]) -> Option<u64> {
+    let library = "/lib/x86_64-linux-gnu/libmemusage.so";
+    if !std::path::Path::new(library).exists() {
+        eprintln!("SKIPPED: {library} is missing, so allocations cannot be counted");
+        return None;
+    }
+    // One interval and one thread: what is allocated for each of them is not in question.
+    let output = stentor()
+        .args(["load", target, "-q", "--threads", "1", "--interval", "1h"])
+        .args(more)
+        .env("LD_PRELOAD", library)
+        .output()
+        .unwrap();
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{err}");
+    // "malloc|        963        3170591              0", in colour.
+    let calls = |name: &str| {
+        let (_, rest) = err.split_once(&format!("{name}|")).unwrap_or_else(|| panic!("{err}"));
+        let number = rest.split_whitespace().find_map(|word| word.parse::<u64>().ok());
+        number.unwrap_or_else(|| panic!("{name}: {err}"))
+    };
+    Some(calls(" malloc") + calls("realloc") + calls(" calloc"))
+}
+
+#[test]
+fn a_request_allocates_nothing() {
+    let server = Server::start(&[]);
+    for (scheme, pace) in [("tcp", "max"), ("tcp", "200k"), ("udp", "max")] {
+        let target = format!("{scheme}://{}", server.v4);
+        let run = |count| allocations(&target, &["-n", count, "-r", pace, "--depth", "8"]);
+        let (Some(few), Some(many)) = (run("1k"), run("100k")) else { return };
+        // Buffers grow to what was waiting at most, which is luck, and doubles.
+        assert!(many < few + 300, "{scheme} {pace}: {few} for 1,000 requests, {many} for 100,000");
+    }
+}
