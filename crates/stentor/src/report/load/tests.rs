@@ -1,6 +1,7 @@
 //! Every form of a run of load: complete, well formed, and the same numbers in all of them.
 
 use roxmltree::Document;
+use stentor_core::load::Tally;
 
 use super::text::WIDTH;
 use super::*;
@@ -131,11 +132,31 @@ mod logs {
     fn one_log_says_what_the_run_said() {
         for outcome in [samples::stalled(), samples::bad()] {
             let (merged_head, merged) = merge::merge(&[named(&written(&outcome))]);
-            assert_eq!(merged.tally, outcome.tally);
+            let numbers = |tally: &Tally| Tally {
+                latency: Latency::new(),
+                lateness: Latency::new(),
+                connect: Latency::new(),
+                ..tally.clone()
+            };
+            assert!(numbers(&merged.tally) == numbers(&outcome.tally), "not the same numbers");
+            let times = |tally: &Tally| {
+                [&tally.latency, &tally.lateness, &tally.connect].map(|times| {
+                    (times.len(), PERCENTILES.map(|percent| times.percentile(percent)))
+                })
+            };
+            // What is read is as precise as three digits.
+            for (read, written) in times(&merged.tally).iter().zip(times(&outcome.tally)) {
+                assert_eq!(read.0, written.0);
+                for (read, written) in read.1.iter().zip(written.1) {
+                    let (read, written) = (read.unwrap(), written.unwrap());
+                    assert!(read.abs_diff(written) <= written / 1000, "{read:?} {written:?}");
+                }
+            }
             assert_eq!(merged.started, outcome.started);
             assert_eq!(merged.intervals.len(), outcome.intervals.len());
             for (one, other) in merged.intervals.iter().zip(&outcome.intervals) {
-                assert_eq!((one.from, &one.latency), (other.from, &other.latency));
+                let replies = [one, other].map(|interval| interval.latency.latency().len());
+                assert_eq!((one.from, replies[0]), (other.from, replies[1]));
             }
             assert_eq!(Head { logs: vec![], ..merged_head }, head());
         }
