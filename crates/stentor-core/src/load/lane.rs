@@ -108,8 +108,10 @@ pub struct Lane {
     busy_at: Moment,
     /// When the run is over whatever is still owed.
     ending: Option<Moment>,
-    /// Since when no connection could be opened, and how often.
-    unreachable: Option<(Moment, u32)>,
+    /// Failures of connections since the last reply.
+    failures: u32,
+    /// Since when nothing could be sent, for want of a connection.
+    unreachable_since: Option<Moment>,
 }
 
 impl Lane {
@@ -137,7 +139,8 @@ impl Lane {
             room_since: Moment::START,
             busy_at: Moment::START,
             ending,
-            unreachable: None,
+            failures: 0,
+            unreachable_since: None,
         }
     }
 
@@ -210,7 +213,7 @@ impl Lane {
         // With an end in time it goes on trying; a number of requests alone has no other end.
         let in_vain = self.plan.limit.until.is_none()
             && self.plan.limit.count.is_some()
-            && self.unreachable.is_some_and(|(since, _)| since + self.plan.timeout <= now);
+            && self.unreachable_since.is_some_and(|since| since + self.plan.timeout <= now);
         if over || ended || in_vain {
             tally.unsent += if in_vain { self.schedule.give_up_count() } else { 0 };
             tally.unsent += self.schedule.give_up(now);
@@ -297,6 +300,7 @@ impl Lane {
         }
         self.next_number = number + 1;
         self.sent_here += 1;
+        self.unreachable_since = None;
         self.busy_at = now;
         Output::Send
     }
@@ -367,10 +371,11 @@ impl Lane {
 
     /// When to connect again after one more failure.
     fn back_off(&mut self, now: Moment) -> Moment {
-        let (since, times) = self.unreachable.unwrap_or((now, 0));
-        self.unreachable = Some((since, times.saturating_add(1)));
+        self.unreachable_since.get_or_insert(now);
         let (first, longest) = BACK_OFF;
-        now + first.saturating_mul(2_u32.saturating_pow(times)).min(longest)
+        let wait = first.saturating_mul(2_u32.saturating_pow(self.failures)).min(longest);
+        self.failures = self.failures.saturating_add(1);
+        now + wait
     }
 
     /// How many count against the depth.

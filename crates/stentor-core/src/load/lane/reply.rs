@@ -47,7 +47,7 @@ impl Lane {
                         let outcome = judge(&self.plan, self.share, request, now, reply);
                         settle(request, outcome, now, tally);
                         self.replies_here += 1;
-                        self.unreachable = None;
+                        self.failures = 0;
                     }
                     None => tally.unasked += 1,
                 }
@@ -75,7 +75,7 @@ impl Lane {
                     self.room_since = now;
                 }
                 self.replies_here += 1;
-                self.unreachable = None;
+                self.failures = 0;
             }
             Owner::Answered => tally.duplicates += 1,
             Owner::Nobody => tally.unasked += 1,

@@ -183,7 +183,8 @@ fn faults_of_streams_are_reported_exactly_as_injected() {
             // In as many pieces as luck wills.
             let mut rest = right.as_slice();
             while !rest.is_empty() {
-                let (piece, after) = rest.split_at(1 + dice.below(rest.len() as u64) as usize);
+                let more = usize::try_from(dice.below(rest.len() as u64)).unwrap();
+                let (piece, after) = rest.split_at(1 + more);
                 answers.push((delay, Reaction::Bytes(piece.to_vec())));
                 rest = after;
             }

@@ -227,12 +227,14 @@ fn told(
         last_sent = last_sent.max(report.last_sent);
     }
     let nominal = stopped.or_else(|| nominal_end(plan, start)).unwrap_or(last_sent);
+    let scheduled = nominal.since(start).saturating_sub(plan.load.warmup);
     let sending = nominal.max(last_sent).since(start).saturating_sub(plan.load.warmup);
     let failing = verdict::judge(&tally, sending, &plan.conditions);
-    let warnings = warnings(plan, &tally, sending);
+    let warnings = warnings(plan, &tally, scheduled);
     Outcome {
         started,
         took: ended.since(start),
+        scheduled,
         sending,
         tally,
         intervals,

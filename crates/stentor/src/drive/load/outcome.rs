@@ -124,7 +124,10 @@ pub struct Outcome {
     pub started: SystemTime,
     /// From the first due request to the last answer or the end of waiting for it.
     pub took: Duration,
-    /// In which requests were due, the warm-up not counted: what rates are relative to.
+    /// In which requests were due, the warm-up not counted: what the offered rate is relative to.
+    pub scheduled: Duration,
+    /// In which they were sent, the warm-up not counted: what all other rates are relative to. It
+    /// is longer than `scheduled` if some had to wait at the end.
     pub sending: Duration,
     /// What was counted of the whole run; `counts` and the histograms are without the warm-up.
     pub tally: Tally,
@@ -149,7 +152,7 @@ impl Outcome {
 
     /// Requests that were due per second; 0 if it took no time.
     pub fn offered_per_second(&self) -> f64 {
-        rate(self.tally.offered(), self.sending)
+        rate(self.tally.offered(), self.scheduled)
     }
 }
 

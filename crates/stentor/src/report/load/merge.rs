@@ -47,6 +47,7 @@ pub fn merge(logs: &[(String, Log)]) -> (Head, Outcome) {
     let outcome = Outcome {
         started: wall(began),
         took: end,
+        scheduled: sending,
         sending,
         tally,
         intervals,

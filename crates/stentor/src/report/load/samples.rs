@@ -38,6 +38,7 @@ pub(super) fn empty() -> Outcome {
     Outcome {
         started: UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
         took: Duration::ZERO,
+        scheduled: Duration::ZERO,
         sending: Duration::ZERO,
         tally: Tally::new(),
         intervals: vec![],
@@ -54,6 +55,7 @@ fn run(seconds: u64, per_second: u64, latency: impl Fn(u64, &mut Dice) -> u64) -
     let mut outcome = empty();
     outcome.took = Duration::from_secs(seconds) + Duration::from_micros(740);
     outcome.sending = Duration::from_secs(seconds);
+    outcome.scheduled = outcome.sending;
     let gap = 1_000_000_000 / per_second;
     for second in 0..seconds {
         let mut now = Latency::new();

@@ -91,10 +91,10 @@ impl Network {
                 self.deliver(now, event, &mut tally);
                 wakes[lane] = Some(now);
             }
-            for index in 0..self.lanes.len() {
-                if wakes[index].is_some_and(|wake| wake <= now) {
+            for (index, wake) in wakes.iter_mut().enumerate() {
+                if wake.is_some_and(|wake| wake <= now) {
                     let mut answers = Answers::new();
-                    wakes[index] = loop {
+                    *wake = loop {
                         out.clear();
                         match self.lanes[index].poll(now, &mut out, &mut tally) {
                             Output::Wait(until) => {
