@@ -248,6 +248,27 @@ print(lines, total.get_total_count(), *times, round(reader.get_start_time_sec(),
     }
 
     #[test]
+    fn a_damaged_log_is_refused_or_read() {
+        let good = written(&samples::stalled());
+        let mut dice = stentor_core::seed::Dice::new(stentor_core::seed::Seed(1), "damage");
+        for _ in 0..300 {
+            let mut bytes = good.clone();
+            for _ in 0..=dice.below(3) {
+                let at = usize::try_from(dice.below(bytes.len() as u64)).unwrap();
+                bytes[at] =
+                    b"0123456789,.#=[]{}\"-AZaz+/\n"[usize::try_from(dice.below(27)).unwrap()];
+            }
+            match read(&*bytes) {
+                Ok(log) => {
+                    let (head, sum) = merge::merge(&[("a".into(), log)]);
+                    assert!(!text::text(&head, &sum, WIDTH).is_empty());
+                }
+                Err(trouble) => assert!(!trouble.to_string().is_empty()),
+            }
+        }
+    }
+
+    #[test]
     fn tags_choose_and_are_told() {
         let bytes = String::from_utf8(written(&samples::stalled())).unwrap();
         let tagged = |tag: &str| -> String {
