@@ -133,6 +133,7 @@ pub struct Datagrams {
     pub duplicate: u64,
     pub reordered: u64,
     pub unasked: u64,
+    pub guessed: u64,
 }
 
 /// What the kernel said.
@@ -226,6 +227,7 @@ impl Outcome {
                 duplicate: tally.duplicates,
                 reordered: tally.reordered,
                 unasked: tally.unasked,
+                guessed: tally.guessed,
             }),
             sent_bytes: counted.then_some(tally.bytes_sent),
             received_bytes: counted.then_some(tally.bytes_received),

@@ -116,7 +116,11 @@ fn intervals(logs: &[(String, Log)], began: Duration, total: &mut Latency) -> Ve
 /// What a sum does not tell.
 fn warnings(logs: &[(String, Log)], head: &Head) -> Vec<String> {
     let mut warnings = Vec::new();
-    for (name, log) in logs {
+    for (number, (name, log)) in logs.iter().enumerate() {
+        let twin = logs.iter().take(number).find(|(_, other)| other == log);
+        if let Some((other, _)) = twin {
+            warnings.push(format!("{name} and {other} are the same run, which counts twice"));
+        }
         if !log.tags.is_empty() {
             let tags = log.tags.join(", ");
             warnings.push(format!("{name}: lines with these tags were passed over: {tags}"));

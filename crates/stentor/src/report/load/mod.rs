@@ -15,6 +15,7 @@ mod samples;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod troubles;
 
 use std::time::Duration;
 
@@ -134,6 +135,12 @@ pub fn cautions(head: &Head, outcome: &Outcome) -> Vec<String> {
              (--hdr, then --merge)",
             said(Some(ours)),
             said(Some(typical))
+        ));
+    }
+    if tally.guessed > 0 {
+        cautions.push(format!(
+            "{} replies show no number of a request, and were taken for that to the oldest",
+            tally.guessed
         ));
     }
     if tally.latency.beyond() > 0 {

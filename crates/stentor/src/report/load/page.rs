@@ -5,7 +5,8 @@
 
 use std::fmt::Write;
 
-use super::text::{how, troubles};
+use super::text::how;
+use super::troubles::troubles;
 use super::{Head, PERCENTILES, cautions, charts, failing, said};
 use crate::drive::load::outcome::{Config, Outcome};
 use crate::report::chart::{self, Unit};

@@ -95,7 +95,7 @@ pub(super) fn stalled() -> Outcome {
 pub(super) fn bad() -> Outcome {
     let mut outcome = run(60, 200, |_, dice| {
         let tail = 1.0 / (1.0 - dice.unit()).max(1e-4);
-        (90_000.0 + 20_000.0 * tail.powf(0.9)) as u64
+        Duration::from_secs_f64(90e-6 + 20e-6 * tail.powf(0.9)).subsec_nanos().into()
     });
     let mut dice = Dice::new(Seed(7), "bad");
     let total = &mut outcome.tally;
@@ -105,8 +105,7 @@ pub(super) fn bad() -> Outcome {
         counts.error = if dice.chance(0.1) { 12 } else { 0 };
         interval.connections_lost = counts.error / 4;
         counts.verified -= counts.lost + counts.wrong + counts.late + counts.error;
-        total.counts.verified =
-            total.counts.verified - (counts.lost + counts.wrong + counts.late + counts.error);
+        total.counts.verified -= counts.lost + counts.wrong + counts.late + counts.error;
         total.counts.lost += counts.lost;
         total.counts.wrong += counts.wrong;
         total.counts.late += counts.late;

@@ -1,6 +1,7 @@
 //! Every form of a run of load: complete, well formed, and the same numbers in all of them.
 
 use roxmltree::Document;
+use stentor_core::load::Tally;
 
 use super::text::WIDTH;
 use super::*;
@@ -131,11 +132,31 @@ mod logs {
     fn one_log_says_what_the_run_said() {
         for outcome in [samples::stalled(), samples::bad()] {
             let (merged_head, merged) = merge::merge(&[named(&written(&outcome))]);
-            assert_eq!(merged.tally, outcome.tally);
+            let numbers = |tally: &Tally| Tally {
+                latency: Latency::new(),
+                lateness: Latency::new(),
+                connect: Latency::new(),
+                ..tally.clone()
+            };
+            assert!(numbers(&merged.tally) == numbers(&outcome.tally), "not the same numbers");
+            let times = |tally: &Tally| {
+                [&tally.latency, &tally.lateness, &tally.connect].map(|times| {
+                    (times.len(), PERCENTILES.map(|percent| times.percentile(percent)))
+                })
+            };
+            // What is read is as precise as three digits.
+            for (read, written) in times(&merged.tally).iter().zip(times(&outcome.tally)) {
+                assert_eq!(read.0, written.0);
+                for (read, written) in read.1.iter().zip(written.1) {
+                    let (read, written) = (read.unwrap(), written.unwrap());
+                    assert!(read.abs_diff(written) <= written / 1000, "{read:?} {written:?}");
+                }
+            }
             assert_eq!(merged.started, outcome.started);
             assert_eq!(merged.intervals.len(), outcome.intervals.len());
             for (one, other) in merged.intervals.iter().zip(&outcome.intervals) {
-                assert_eq!((one.from, &one.latency), (other.from, &other.latency));
+                let replies = [one, other].map(|interval| interval.latency.latency().len());
+                assert_eq!((one.from, replies[0]), (other.from, replies[1]));
             }
             assert_eq!(Head { logs: vec![], ..merged_head }, head());
         }
@@ -224,6 +245,27 @@ print(lines, total.get_total_count(), *times, round(reader.get_start_time_sec(),
         let expected = format!("20 4000 {} 1700000000.123\n", times.join(" "));
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{errors}");
+    }
+
+    #[test]
+    fn a_damaged_log_is_refused_or_read() {
+        let good = written(&samples::stalled());
+        let mut dice = stentor_core::seed::Dice::new(stentor_core::seed::Seed(1), "damage");
+        for _ in 0..300 {
+            let mut bytes = good.clone();
+            for _ in 0..=dice.below(3) {
+                let at = usize::try_from(dice.below(bytes.len() as u64)).unwrap();
+                bytes[at] =
+                    b"0123456789,.#=[]{}\"-AZaz+/\n"[usize::try_from(dice.below(27)).unwrap()];
+            }
+            match read(&*bytes) {
+                Ok(log) => {
+                    let (head, sum) = merge::merge(&[("a".into(), log)]);
+                    assert!(!text::text(&head, &sum, WIDTH).is_empty());
+                }
+                Err(trouble) => assert!(!trouble.to_string().is_empty()),
+            }
+        }
     }
 
     #[test]

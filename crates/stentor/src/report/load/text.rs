@@ -4,8 +4,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use stentor_core::load::Failure;
-
+use super::troubles::troubles;
 use super::{Course, Head, PERCENTILES, cautions, failing, nanos, said};
 use crate::drive::load::outcome::{Interval, Outcome};
 use crate::report::chart::{Unit, sparkline};
@@ -218,85 +217,4 @@ fn verdict(text: &mut String, head: &Head, outcome: &Outcome, width: usize) {
     for reason in &outcome.failing {
         say(text, "failed: ", &failing(reason), width);
     }
-}
-
-/// What was not as it should be: how often, its name, and where to look next.
-pub(super) fn troubles(head: &Head, outcome: &Outcome) -> Vec<(u64, &'static str, String)> {
-    let (tally, target) = (&outcome.tally, &head.target);
-    let counts = &tally.counts;
-    let timeout = said(Some(Duration::from_nanos(head.timeout_ns)));
-    let reasons = Failure::ALL.iter().zip(tally.failures).filter(|(_, times)| *times > 0);
-    let reasons: Vec<String> =
-        reasons.map(|(failure, times)| format!("{} {times}", failure.name())).collect();
-    let datagrams = target.starts_with("udp:");
-    let silent = if datagrams {
-        "the network or a full receive buffer dropped the request or its reply; the d of skmem in \
-         `ss -lunm` counts what a socket dropped"
-    } else {
-        "the service took the request and kept silent; `ss -tnp` shows whether it has read it"
-    };
-    let all = [
-        (
-            counts.wrong,
-            "wrong",
-            format!(
-                "the reply is not what --verify {} expects. Ask once and look: stentor send {target}",
-                head.verify
-            ),
-        ),
-        (
-            counts.late,
-            "late",
-            format!(
-                "right, but after more than {timeout} (--timeout); the course shows when: -v, --html FILE"
-            ),
-        ),
-        (counts.lost, "lost", format!("no reply within {timeout}: {silent}")),
-        (counts.error, "error", format!("connections failed: {}", reasons.join(", "))),
-        (
-            tally.duplicates,
-            "duplicate",
-            "replies that came again: the network or the service \
-            doubles datagrams"
-                .to_owned(),
-        ),
-        (
-            tally.reordered,
-            "reordered",
-            "replies that came after one to a later request: the path \
-            or the service's threads change the order"
-                .to_owned(),
-        ),
-        (
-            tally.unasked,
-            "unasked",
-            "replies that belong to no request: look at one with stentor \
-            trace -- stentor send"
-                .to_owned(),
-        ),
-        (
-            tally.unsent,
-            "unsent",
-            "due, and never sent, for no connection had room before the end: \
-            the service did not keep up. More room: -c or --depth"
-                .to_owned(),
-        ),
-        (
-            tally.connections.refused,
-            "connections refused",
-            format!(
-                "could not be opened; does the service listen with a long enough backlog? ss -ltn; \
-             the target is {target}"
-            ),
-        ),
-        (
-            tally.connections.lost,
-            "connections lost",
-            format!(
-                "closed or reset by the service, {} of them while a reply was owed",
-                tally.connections.lost_in_use
-            ),
-        ),
-    ];
-    all.into_iter().filter(|(number, ..)| *number > 0).collect()
 }
