@@ -229,7 +229,7 @@ print(lines, total.get_total_count(), *times, round(reader.get_start_time_sec(),
             std::process::Command::new("python3").arg("-c").args(arguments).output()
         };
         if !python(&["import hdrh"]).is_ok_and(|output| output.status.success()) {
-            eprintln!("skipped: python3 has no hdrh (pip install hdrhistogram)");
+            crate::report::console::notice("skipped: python3 has no hdrh (PyPI: hdrhistogram)");
             return;
         }
         let outcome = samples::stalled();
