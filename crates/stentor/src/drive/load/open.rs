@@ -94,7 +94,7 @@ pub(super) fn all(
                 Ok(Way::Stream(socket)) => trying.push((socket, began)),
                 Ok(packets @ Way::Packets(_)) => opened.push((packets, now().since(began))),
                 // The backlog of a unix socket: it empties as the server accepts.
-                Err(failure) if failure.error.raw_os_error() == Some(EAGAIN) => full = true,
+                Err(failure) if failure.error.kind() == io::ErrorKind::WouldBlock => full = true,
                 Err(failure) => return Err(refused(failure, opened.len(), count)),
             }
         }
@@ -116,9 +116,6 @@ pub(super) fn all(
     }
     Ok(opened)
 }
-
-/// `EAGAIN`, which connect(2) on a unix socket gives for a full backlog.
-const EAGAIN: i32 = 11;
 
 fn wait(
     trying: &[(Socket, Moment)],

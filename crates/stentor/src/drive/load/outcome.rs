@@ -31,7 +31,8 @@ pub struct Config {
     pub count: Option<u64>,
     /// What was due before this is in no figure; zero: everything counts.
     pub warmup: Duration,
-    /// Bytes of a generated request, its end of line or length field included.
+    /// Bytes of a generated request, its end of line or length field included; of a file without
+    /// them, and of a template those of its text.
     pub length: usize,
     /// Where requests come from: `generated`, `file PATH`, `template TEXT`.
     pub payload: String,

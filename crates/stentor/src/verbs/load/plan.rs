@@ -34,8 +34,9 @@ const RATE_MAX: u64 = 1_000_000_000;
 const LENGTH_MAX: u64 = 16 << 20;
 /// The longest datagram's payload: 65,535 less 20 of the IPv4 header and 8 of UDP's.
 const DATAGRAM_MAX: u64 = 65_507;
-/// The longest reply over a stream; a reply in capitals may have three times the bytes.
-const REPLY_MAX: usize = 64 << 20;
+/// The longest reply over a stream, unless requests are longer: the capitals of a text may have
+/// three times its bytes.
+const REPLY_MAX: usize = 4 << 20;
 /// Requests under way on all connections together: their memory is taken before the run.
 const UNDER_WAY_MAX: u64 = 4 << 20;
 /// Lines of the course, each of which keeps its latencies.
@@ -147,6 +148,11 @@ impl Args {
         let (source, source_words) = self.source(&framing)?;
         let payload = Payload::new(&source, &framing, &verify, depth, seed)
             .map_err(|error| Complaint::usage(error.to_string(), ""))?;
+        let length = match &source {
+            Source::Fixed(bytes) => bytes.len(),
+            Source::Template(text) => text.len(),
+            Source::Letters(_) => usize::try_from(self.length.0).unwrap_or(usize::MAX),
+        };
         let conditions = conditions(&self.fail_if)?;
         let config = Config {
             target: Target { transport: Some(transport), place: target.place.clone() },
@@ -157,7 +163,7 @@ impl Args {
             duration,
             count: limit.count,
             warmup,
-            length: usize::try_from(self.length.0).unwrap_or(usize::MAX),
+            length,
             payload: source_words,
             framing: self.framing.clone().unwrap_or_else(|| usual_framing(transport).to_owned()),
             verify: self.verify.clone(),
@@ -178,7 +184,7 @@ impl Args {
             depth,
             timeout,
             reconnect_every: self.reconnect()?,
-            reply_max: REPLY_MAX,
+            reply_max: REPLY_MAX.max(length.saturating_mul(3)),
             seed,
         };
         let family = match (self.ipv4, self.ipv6) {
