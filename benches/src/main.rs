@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 mod bulk;
+mod calibration;
 mod casing;
 mod client;
 mod clients;
@@ -30,6 +31,11 @@ const MEASUREMENTS: &[Measurement] = &[
     ("bulk", "1 GiB of text through send and serve, against socat's echo", bulk::measure),
     ("idle", "memory of 10,000 connections that said something once", idle::measure),
     ("clients", "1,000 clients at once, every byte checked", clients::measure),
+    (
+        "calibration",
+        "what load says of a server that stalls, beside arithmetic",
+        calibration::measure,
+    ),
     ("stalled", "1,000 clients that write for ever and never read", stalled::measure),
     ("exhausted", "more clients than places or descriptors", exhausted::measure),
     ("drain", "SIGTERM under load", drain::measure),

@@ -11,6 +11,8 @@ pub mod casing;
 pub mod connect;
 pub mod endpoint;
 pub mod exchange;
+pub mod load;
+pub mod measure;
 pub mod moment;
 pub mod seed;
 pub mod service;

@@ -86,7 +86,10 @@ impl FromStr for Span {
             "h" => 3600e9,
             _ => return Err(refused()),
         };
-        whole(number * nanoseconds).map(|ns| Span(Duration::from_nanos(ns))).ok_or_else(refused)
+        // 8.152 * 1e6 is 8151999.999...
+        whole((number * nanoseconds).round())
+            .map(|ns| Span(Duration::from_nanos(ns)))
+            .ok_or_else(refused)
     }
 }
 
@@ -172,6 +175,7 @@ mod tests {
         check("20ms", Some(20_000_000));
         check("0.5s", Some(500_000_000));
         check("250us", Some(250_000));
+        check("8.152ms", Some(8_152_000));
         check("2m", Some(120_000_000_000));
         check("0s", Some(0));
         check("20", None);

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::program::{run, stentor, traceable};
 
-const LESSONS: [&str; 16] = [
+const LESSONS: [&str; 17] = [
     "socket",
     "udp",
     "tcp",
@@ -25,6 +25,7 @@ const LESSONS: [&str; 16] = [
     "backlog",
     "close",
     "overhead",
+    "latency",
     "fetch",
 ];
 
@@ -62,6 +63,7 @@ Lessons: each runs on real sockets and proves what it says.
 
 4  What a transport costs
   16  overhead     What one sentence costs: UDP, TCP, TCP with a connection kept open
+  18  latency      The same server, two very different delays
 
 5  Applications
   21  fetch        Fetching a page: resolve, connect, ask, read in pieces, close

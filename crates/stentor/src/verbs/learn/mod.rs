@@ -18,6 +18,7 @@ mod fetch;
 mod half;
 #[cfg(target_os = "linux")]
 mod header;
+mod latency;
 mod nonblocking;
 mod overhead;
 mod page;
@@ -137,6 +138,7 @@ const LESSONS: &[Lesson] = &[
     lesson!(14, "backlog", Servers, backlog::play),
     lesson!(15, "close", Servers, close::play),
     lesson!(16, "overhead", Price, overhead::play),
+    lesson!(18, "latency", Price, latency::play),
     lesson!(21, "fetch", Applications, fetch::play),
 ];
 

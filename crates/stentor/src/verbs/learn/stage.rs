@@ -162,6 +162,19 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// Runs a part of this program that ends at a signal.
+    pub(super) fn interruptible<T>(
+        &self,
+        part: impl FnOnce(&Interrupts) -> Result<T, Complaint>,
+    ) -> Result<T, Stop> {
+        let refused = |error| Failure::new("sigaction", "SIGINT and SIGTERM", error);
+        let outcome = match self.interrupts {
+            Some(interrupts) => part(interrupts),
+            None => part(&Interrupts::install().map_err(refused)?),
+        };
+        outcome.map_err(Stop::Refused)
+    }
+
     /// Records and shows a call with its outcome, and hands its result on; `about` is the address
     /// that a failure names.
     pub(super) fn call<T>(
