@@ -25,7 +25,7 @@ use super::bind::Sockets;
 use super::connection::{After, Connection, Hot, Turn};
 use super::mailbox::Mailbox;
 use super::shared::{Refusal, Shared, Stage};
-use super::{Plan, now};
+use super::Plan;
 
 /// Tokens: the waker, then doors, then mailboxes, then connections.
 pub(super) const WAKER: Token = Token(0);
@@ -73,7 +73,8 @@ pub(super) struct Reactor {
     timers: BTreeSet<(Moment, usize)>,
     hot: Hot,
     counters: Counters,
-    swept: Moment,
+    /// When all connections are looked through next.
+    sweep_at: Moment,
     drain_until: Option<Moment>,
 }
 
@@ -107,7 +108,7 @@ impl Reactor {
             timers: BTreeSet::new(),
             hot: Hot::default(),
             counters: Counters::default(),
-            swept: Moment::START,
+            sweep_at: Moment::START,
             drain_until: None,
         })
     }
@@ -115,12 +116,15 @@ impl Reactor {
     /// Serves until told to stop and everything owed is sent, or the deadline has passed.
     pub(super) fn run(mut self) -> io::Result<Counters> {
         let mut events = Events::with_capacity(EVENTS);
+        let mut now = super::now();
         loop {
-            match self.poll.poll(&mut events, self.timeout(now())) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            match self.poll.poll(&mut events, self.timeout(now)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => other?,
             }
-            let now = now();
+            // The only reading of the clock in a turn: what is due in between is not late by more
+            // than the turn.
+            now = super::now();
             for event in &events {
                 match event.token().0.checked_sub(self.first_connection) {
                     // Its turn comes below, and is to come once.
@@ -137,7 +141,7 @@ impl Reactor {
         }
         let left: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
         for key in left {
-            self.close(key, CloseReason::Drained, now());
+            self.close(key, CloseReason::Drained, now);
         }
         Ok(self.counters)
     }
@@ -150,7 +154,7 @@ impl Reactor {
         let timer = self.timers.first().map(|(moment, _)| *moment);
         let mail = self.mailboxes.iter().filter_map(Mailbox::due).min();
         let watching = !self.connections.is_empty() || self.drain_until.is_some();
-        let sweep = watching.then(|| self.swept + self.sweep_every());
+        let sweep = watching.then_some(self.sweep_at);
         let next = [timer, mail, sweep, self.accept_again].into_iter().flatten().min()?;
         Some(next.since(now))
     }
@@ -186,8 +190,10 @@ impl Reactor {
 
     /// What was left undone because its share was used up, or until now.
     fn go_on(&mut self, now: Moment) {
-        for key in std::mem::take(&mut self.unfinished) {
-            self.turn(key, true, now);
+        if !self.unfinished.is_empty() {
+            for key in std::mem::take(&mut self.unfinished) {
+                self.turn(key, true, now);
+            }
         }
         while let Some((moment, key)) = self.timers.first().copied() {
             if moment > now {
@@ -299,10 +305,10 @@ impl Reactor {
 
     /// Closes what has been silent for too long, and moves a drain along.
     fn sweep(&mut self, now: Moment) {
-        if now.since(self.swept) < self.sweep_every() {
+        if now < self.sweep_at {
             return;
         }
-        self.swept = now;
+        self.sweep_at = now + self.sweep_every();
         let mut limits = self.plan.limits;
         if self.drain_until.is_some() {
             limits.after_fin = limits.after_fin.min(LINGER_DRAINING);
@@ -364,6 +370,8 @@ impl Reactor {
     /// Takes in who and what is already there, then no more.
     fn shut_doors(&mut self, now: Moment) {
         self.drain_until = Some(now + self.plan.limits.drain);
+        // From here on connections are looked through more often.
+        self.sweep_at = now;
         for index in 0..self.doors.len() {
             // Whoever waits has been told by the kernel that the connection stands.
             while self.accept(index, now) == Queue::MaybeMore {}

@@ -41,6 +41,10 @@ pub(super) fn text(counters: &Counters) -> String {
     if counters.extra_replies > 0 {
         let _ = writeln!(text, "by fault     {} more datagrams sent", counters.extra_replies);
     }
+    if counters.segment_refusals > 0 {
+        let times = counters.segment_refusals;
+        let _ = writeln!(text, "one by one   answers left {times} times, for want of UDP_SEGMENT");
+    }
     if !refused.is_empty() {
         let _ = writeln!(text, "refused     {refused}");
     }
