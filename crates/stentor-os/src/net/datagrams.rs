@@ -5,7 +5,7 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use socket2::{Socket, Type};
@@ -84,7 +84,6 @@ impl Datagrams {
         };
         #[cfg(target_os = "linux")]
         {
-            use std::os::fd::AsFd;
             let (fd, most) = (socket.as_fd(), &mut self.segment_max);
             self.trains_refused += super::send_batch::send(fd, batch, most, &mut singly);
         }
@@ -95,6 +94,12 @@ impl Datagrams {
     /// How often the kernel refused to cut a buffer into datagrams, which then went one by one.
     pub fn trains_refused(&self) -> u64 {
         self.trains_refused
+    }
+}
+
+impl AsFd for Datagrams {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 
@@ -109,7 +114,6 @@ impl AsRawFd for Datagrams {
 #[cfg(target_os = "linux")]
 fn allow_fragments(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     use crate::net::option::set_int;
-    use std::os::fd::AsFd;
     let socket = socket.as_fd();
     set_int(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)?;
     if address.is_ipv6() {
@@ -130,14 +134,11 @@ fn allow_fragments(_socket: &Socket, _address: SocketAddr) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 fn tell_only_the_needed(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     use crate::net::option::set_int;
-    use std::os::fd::AsFd;
     let socket = socket.as_fd();
     set_int(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 0)?;
     let (level, class, arrival) = match address {
         SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_RECVTOS, libc::IP_PKTINFO),
-        SocketAddr::V6(_) => {
-            (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, libc::IPV6_RECVPKTINFO)
-        }
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, libc::IPV6_RECVPKTINFO),
     };
     set_int(socket, level, class, 0)?;
     if !address.ip().is_unspecified() {

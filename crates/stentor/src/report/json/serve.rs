@@ -29,6 +29,8 @@ pub struct Config {
     pub drain_ns: u64,
     pub udp_mute: bool,
     pub once: bool,
+    pub spin: bool,
+    pub congestion: Option<String>,
 }
 
 /// What was done: accepted = closed + open, datagrams in = replies + dropped.

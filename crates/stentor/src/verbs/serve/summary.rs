@@ -92,5 +92,7 @@ pub(super) fn config(plan: &Plan) -> Config {
         drain_ns: ns(plan.limits.drain),
         udp_mute: plan.guard.is_some(),
         once: plan.once,
+        spin: plan.spin,
+        congestion: plan.congestion.clone(),
     }
 }
