@@ -28,8 +28,8 @@ const TURN: Duration = Duration::from_millis(500);
 const SOL_UDP: i32 = 17;
 const UDP_SEGMENT: i32 = 103;
 const UDP_GRO: i32 = 104;
-/// No answer for so long: what is still out is lost.
-const LOST_AFTER: PollTimeout = PollTimeout::from(20_u8);
+/// No answer for so long, in milliseconds: what is still out is lost.
+const LOST_AFTER_MS: u8 = 20;
 
 /// One way to send.
 struct Way {
@@ -98,9 +98,8 @@ fn row(
     (reference, reference_cpu, wanted): (f64, f64, Option<f64>),
 ) -> Result<(), String> {
     let (rate, cpu) = (median(tally.rates.clone()), median(tally.cpu_ns.clone()));
-    let wanted = wanted.map_or("-".to_owned(), |wanted| {
-        format!("{wanted}: {}", yes(rate >= wanted * reference))
-    });
+    let wanted = wanted
+        .map_or("-".to_owned(), |wanted| format!("{wanted}: {}", yes(rate >= wanted * reference)));
     writeln!(
         table,
         "| {} | {} | {server} | {rate:.0} | {:.2} | {wanted} | {cpu:.0} | {:.2} | {} | {} |",
@@ -167,14 +166,15 @@ impl Client<'_> {
         while begun.elapsed() < TURN {
             while self.unanswered + self.way.burst <= self.way.window && self.send()? {}
             let mut readable = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut readable, LOST_AFTER)? == 0 {
+            if poll(&mut readable, PollTimeout::from(LOST_AFTER_MS))? == 0 {
                 outcome.lost += self.unanswered as u64;
                 self.unanswered = 0;
             }
             while let Ok(size) = self.socket.recv(&mut buffer) {
                 let answers = buffer.get(..size).unwrap_or_default();
                 let count = size / self.way.size;
-                let right = size % self.way.size == 0 && !answers.iter().any(u8::is_ascii_lowercase);
+                let right =
+                    size % self.way.size == 0 && !answers.iter().any(u8::is_ascii_lowercase);
                 outcome.wrong += u64::from(!right);
                 outcome.answered += count as u64;
                 self.unanswered = self.unanswered.saturating_sub(count);
