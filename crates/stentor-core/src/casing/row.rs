@@ -91,12 +91,6 @@ fn ascii_blocks_in_place<const N: usize>(text: &mut [u8]) -> usize {
 /// answers, which as vectors is faster.
 #[inline(always)]
 pub(super) fn is_ascii<const N: usize>(bytes: &[u8; N]) -> bool {
-    if N == 2 * size_of::<u64>() {
-        // Two words are sooner tested than a short vector is folded.
-        let (words, _) = bytes.as_chunks::<8>();
-        let all = words.iter().fold(0, |all, word| all | u64::from_le_bytes(*word));
-        return all & 0x8080_8080_8080_8080 == 0;
-    }
     bytes.iter().fold(true, |all, byte| all & byte.is_ascii())
 }
 

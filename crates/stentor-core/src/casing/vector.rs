@@ -266,12 +266,12 @@ mod x86 {
         let mut kept = [0; 256];
         let mut dropped = 0;
         while dropped < 256 {
-            let (mut byte, mut shift) = (0, 0);
+            let (mut byte, mut shift) = (0_u64, 0);
             while byte < 8 {
                 if dropped >> byte & 1 == 0 {
                     #[allow(clippy::indexing_slicing, reason = "below 256, at compile time")]
                     {
-                        kept[dropped] |= (byte as u64) << shift;
+                        kept[dropped] |= byte << shift;
                     }
                     shift += 8;
                 }
