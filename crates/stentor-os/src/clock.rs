@@ -3,17 +3,17 @@
 
 use std::sync::OnceLock;
 
-static BEGAN: OnceLock<u64> = OnceLock::new();
+static BEGAN_NS: OnceLock<u64> = OnceLock::new();
 
 /// Nanoseconds since the first call in this process (CLOCK_MONOTONIC, clock_gettime(2)).
 pub fn nanoseconds() -> u64 {
-    let began = began_ns();
-    read(libc::CLOCK_MONOTONIC).saturating_sub(began)
+    let now = read(libc::CLOCK_MONOTONIC);
+    now.saturating_sub(*BEGAN_NS.get_or_init(|| now))
 }
 
 /// What CLOCK_MONOTONIC showed at the first call: for alarms that the kernel sets by it.
 pub(crate) fn began_ns() -> u64 {
-    *BEGAN.get_or_init(|| read(libc::CLOCK_MONOTONIC))
+    *BEGAN_NS.get_or_init(|| read(libc::CLOCK_MONOTONIC))
 }
 
 /// One moment on two clocks, in nanoseconds (clock_gettime(2)), read one after the other.

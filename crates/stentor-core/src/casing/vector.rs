@@ -14,6 +14,10 @@ use super::row;
 
 /// Upper-cases the ASCII that `text` begins with, in place, and returns its length.
 pub(super) fn ascii_in_place(text: &mut [u8]) -> usize {
+    if text.len() < row::GROUP {
+        // Too short for wide vectors, and sooner done than asked which there are.
+        return row::ascii_in_place(text);
+    }
     let done = ascii_by_avx512(text).or_else(|| ascii_by_avx2(text));
     done.unwrap_or_else(|| row::ascii_in_place(text))
 }
@@ -166,8 +170,13 @@ mod x86 {
             let upper = _mm256_xor_si256(upper, flips.first);
             // The flags are where a character ends.
             let misfits = mask(flips.before) & within;
-            if misfits == 0 {
+            // The next flag comes to the top.
+            let shrunk = mask(_mm256_add_epi8(flips.before, flips.before)) & misfits;
+            if misfits == 0 && !known.shrinking {
                 self.put_bytes(upper, done);
+            } else if misfits == shrunk {
+                known.shrinking = true;
+                self.put_without(upper, done, shrunk);
             } else {
                 self.put_with_misfits(upper, done, leads, misfits, flips.last);
             }
@@ -182,6 +191,28 @@ mod x86 {
                 store(place, upper);
             }
             self.at += len;
+        }
+
+        /// Writes the first `len` bytes of `upper` without those at `dropped`.
+        #[inline]
+        #[target_feature(enable = "avx2")]
+        fn put_without(&mut self, upper: __m256i, len: usize, dropped: u32) {
+            static KEPT: [u64; 256] = kept();
+            let by_word = dropped.to_le_bytes();
+            let kept = by_word.map(|dropped| KEPT.get(usize::from(dropped)).copied().unwrap_or(0));
+            // Each word closes its gaps for itself. Two words share a half, in which places count
+            // from 0.
+            let [a, b, c, d] = kept.map(u64::cast_signed);
+            let second = 0x0808_0808_0808_0808;
+            let places = _mm256_setr_epi64x(a, b | second, c, d | second);
+            let mut at = self.at;
+            for (word, dropped) in words(_mm256_shuffle_epi8(upper, places)).zip(by_word) {
+                if let Some(place) = self.answer.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+                    *place = word.to_le_bytes();
+                }
+                at += (8 - dropped.count_ones()) as usize;
+            }
+            self.at += len - dropped.count_ones() as usize;
         }
 
         /// Writes the first `len` bytes of `upper`, but something longer or shorter for the
@@ -230,6 +261,27 @@ mod x86 {
         }
     }
 
+    /// For each choice of bytes to be dropped from a word, where its others come from, in order.
+    const fn kept() -> [u64; 256] {
+        let mut kept = [0; 256];
+        let mut dropped = 0;
+        while dropped < 256 {
+            let (mut byte, mut shift) = (0_u64, 0);
+            while byte < 8 {
+                if dropped >> byte & 1 == 0 {
+                    #[allow(clippy::indexing_slicing, reason = "below 256, at compile time")]
+                    {
+                        kept[dropped] |= byte << shift;
+                    }
+                    shift += 8;
+                }
+                byte += 1;
+            }
+            dropped += 1;
+        }
+        kept
+    }
+
     /// The number of the highest bit that is set; 0 if none is.
     fn highest(bits: u32) -> usize {
         (bits | 1).ilog2() as usize
@@ -241,11 +293,14 @@ mod x86 {
         rows: [Option<&'static Row>; KNOWN],
         /// Which place the next row takes.
         next: usize,
+        /// Whether a character has shrunk to its first byte. In a language that has such, they are
+        /// in every other block, and to guess in which costs more than to close no gap.
+        shrinking: bool,
     }
 
     impl Known {
         fn new() -> Known {
-            Known { rows: [None; KNOWN], next: 0 }
+            Known { rows: [None; KNOWN], next: 0, shrinking: false }
         }
 
         #[cold]
@@ -440,13 +495,20 @@ mod x86 {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn store(place: &mut [u8; BLOCK], block: __m256i) {
+        let (places, _) = place.as_chunks_mut::<8>();
+        places.iter_mut().zip(words(block)).for_each(|(place, word)| *place = word.to_le_bytes());
+    }
+
+    /// The four words of a block.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn words(block: __m256i) -> impl Iterator<Item = i64> {
         let words = [
             _mm256_extract_epi64::<0>(block),
             _mm256_extract_epi64::<1>(block),
             _mm256_extract_epi64::<2>(block),
             _mm256_extract_epi64::<3>(block),
         ];
-        let (places, _) = place.as_chunks_mut::<8>();
-        places.iter_mut().zip(words).for_each(|(place, word)| *place = word.to_le_bytes());
+        words.into_iter()
     }
 }

@@ -478,13 +478,13 @@ impl Link {
             return false;
         };
         match datagrams.receive(batch) {
-            Ok(()) => {
+            Ok(more) => {
                 for mut received in batch.received() {
                     for datagram in received.datagrams() {
                         place.lane.handle(now, Input::Received(datagram), &mut self.tally);
                     }
                 }
-                to_the_end || batch.is_full()
+                to_the_end || more
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
             Err(error) => {

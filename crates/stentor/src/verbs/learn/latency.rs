@@ -143,7 +143,7 @@ fn plan(target: SocketAddr, pace: Pace, connections: usize) -> Result<Plan, Comp
         duration: Some(LENGTH),
         count: None,
         warmup: Duration::ZERO,
-        length: usize::try_from(length).unwrap_or(usize::MAX),
+        length,
         payload: "generated".to_owned(),
         framing: "line".to_owned(),
         verify: "upper".to_owned(),
