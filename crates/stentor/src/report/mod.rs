@@ -1,5 +1,6 @@
 //! Reports: what was witnessed, as bytes; and the only place that writes to the terminal.
 
+pub mod chart;
 pub mod console;
 pub mod json;
 pub mod ladder;
