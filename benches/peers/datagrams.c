@@ -1,9 +1,12 @@
-// A UDP server in capitals, in the two ways that a program in C has without segmentation offload:
+// A UDP server in capitals, in the three ways that a program in C has:
 //
-//   datagrams plain    recvfrom(2) and sendto(2): the textbook's
-//   datagrams batch    recvmmsg(2) and sendmmsg(2): many datagrams in each call
+//   datagrams plain      recvfrom(2) and sendto(2): the textbook's
+//   datagrams batch      recvmmsg(2) and sendmmsg(2): many datagrams in each call
+//   datagrams offload    UDP_GRO and UDP_SEGMENT (udp(7)): what came as a burst leaves as one
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <netinet/udp.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +62,39 @@ static void batch(int fd)
     }
 }
 
+static void offload(int fd)
+{
+    setsockopt(fd, IPPROTO_UDP, UDP_GRO, &(int){ 1 }, sizeof(int));
+    for (;;) {
+        union { char bytes[256]; struct cmsghdr align; } control;
+        struct iovec piece = { buffers[0], LONGEST };
+        struct msghdr message = {
+            .msg_name = &peers[0], .msg_namelen = sizeof peers[0], .msg_iov = &piece,
+            .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes,
+        };
+        ssize_t count = recvmsg(fd, &message, 0);
+        if (count < 0) continue;
+        int segment = 0;
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c))
+            if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO)
+                memcpy(&segment, CMSG_DATA(c), sizeof segment);
+        upper(buffers[0], (size_t)count);
+        piece.iov_len = (size_t)count;
+        message.msg_control = NULL;
+        message.msg_controllen = 0;
+        if (segment > 0 && segment < count) {
+            message.msg_control = control.bytes;
+            message.msg_controllen = CMSG_SPACE(sizeof(uint16_t));
+            struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+            c->cmsg_level = IPPROTO_UDP;
+            c->cmsg_type = UDP_SEGMENT;
+            c->cmsg_len = CMSG_LEN(sizeof(uint16_t));
+            memcpy(CMSG_DATA(c), &(uint16_t){ (uint16_t)segment }, sizeof(uint16_t));
+        }
+        sendmsg(fd, &message, 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -71,5 +107,6 @@ int main(int argc, char **argv)
     printf("The server is ready to receive on port %d\n", ntohs(at.sin_port));
     fflush(stdout);
     if (argc > 1 && !strcmp(argv[1], "batch")) batch(fd);
+    if (argc > 1 && !strcmp(argv[1], "offload")) offload(fd);
     plain(fd);
 }

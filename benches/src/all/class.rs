@@ -289,6 +289,7 @@ pub(crate) const CLASSES: &[Class] = &[
             entrant(&OURS, PLAIN),
             entrant(&RECVFROM, PLAIN).goal(Goal::AtLeast(0.95)).cpu_goal(Goal::AtMost(0.85)),
             entrant(&RECVMMSG, PLAIN).goal(Goal::AtLeast(0.95)),
+            entrant(&OFFLOAD, PLAIN).goal(Goal::AtLeast(0.95)),
             entrant(&LECTURE_UDP, PLAIN),
         ],
         ..REQUESTS
@@ -303,6 +304,7 @@ pub(crate) const CLASSES: &[Class] = &[
             entrant(&OURS, BURST_SMALL),
             entrant(&RECVFROM, BURST_SMALL).goal(Goal::AtLeast(20.0)),
             entrant(&RECVMMSG, BURST_SMALL),
+            entrant(&OFFLOAD, BURST_SMALL),
         ],
         ..REQUESTS
     },
@@ -315,6 +317,7 @@ pub(crate) const CLASSES: &[Class] = &[
             entrant(&OURS, BURST_LARGE),
             entrant(&RECVFROM, BURST_LARGE).goal(Goal::AtLeast(5.0)),
             entrant(&RECVMMSG, BURST_LARGE),
+            entrant(&OFFLOAD, BURST_LARGE),
         ],
         ..REQUESTS
     },

@@ -9,6 +9,7 @@ use crate::figures::median;
 use crate::notice;
 
 const CONNECTIONS: usize = 10_000;
+const CONNECTIONS_QUICK: usize = 3_000;
 const ROUNDS: usize = 3;
 /// Descriptors that are not connections, at either end.
 const KEPT: usize = 100;
@@ -28,8 +29,9 @@ pub(crate) struct Footprint {
 /// # Errors
 /// A server answers wrong, or a connection fails.
 pub(crate) fn run(bench: &Bench, quick: bool) -> Result<Vec<Footprint>, String> {
-    let connections = CONNECTIONS.min(client::descriptors()?.saturating_sub(KEPT));
-    if connections < CONNECTIONS {
+    let wanted = if quick { CONNECTIONS_QUICK } else { CONNECTIONS };
+    let connections = wanted.min(client::descriptors()?.saturating_sub(KEPT));
+    if connections < wanted {
         notice(&format!("the hard limit of descriptors allows {connections} clients: ulimit -Hn"));
     }
     let rounds = if quick { 1 } else { ROUNDS };

@@ -16,7 +16,8 @@ use crate::program::{self, Running};
 use crate::watch;
 
 /// What a program that knows no sockets answers with: GNU sed, line by line.
-const SED: [&str; 3] = ["sed", "-u", r"s/.*/\U&/"];
+/// No backslash in it, which socat, ncat and xinetd would each take for their own.
+const SED: [&str; 3] = ["sed", "-u", "y/abcdefghijklmnopqrstuvwxyz/ABCDEFGHIJKLMNOPQRSTUVWXYZ/"];
 
 /// How a server says that it is ready, and where it listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ const fn peer(name: &'static str, source: Source, arguments: &'static [&'static 
     Peer { name, source, dialect: Dialect::Capitals, alone: true, arguments, ready: Ready::Line }
 }
 
-/// A program of the system that is given a port: `{port}`, `{file}` (its configuration).
+/// A program of the system that is given a port: `{port}`, `{file}` (its configuration), `{sed}`.
 const fn foreign(name: &'static str, arguments: &'static [&'static str]) -> Peer {
     let (source, dialect) = (Source::System(name), Dialect::Capitals);
     Peer { name, source, dialect, alone: false, arguments, ready: Ready::Table }
@@ -57,6 +58,7 @@ pub(crate) const ECHO: Peer = peer("C epoll, unchecked echo", Source::C("epoll")
 pub(crate) const SINK: Peer = peer("C epoll, one-way sink", Source::C("epoll"), &["sink"]);
 pub(crate) const RECVFROM: Peer = peer("C recvfrom", Source::C("datagrams"), &["plain"]);
 pub(crate) const RECVMMSG: Peer = peer("C recvmmsg", Source::C("datagrams"), &["batch"]);
+pub(crate) const OFFLOAD: Peer = peer("C, GRO and GSO", Source::C("datagrams"), &["offload"]);
 pub(crate) const MIO: Peer = peer("mio", Source::Rust("mio_peer"), &[]);
 pub(crate) const TOKIO: Peer = peer("tokio", Source::Rust("tokio_peer"), &["multi"]);
 pub(crate) const TOKIO_ONE: Peer =
@@ -81,12 +83,10 @@ pub(crate) const REDIS: Peer = Peer {
 };
 pub(crate) const SOCAT: Peer = foreign(
     "socat",
-    &["TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,backlog=1024", r"EXEC:sed -u s/.*/\\U&/"],
+    &["TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,backlog=1024", "EXEC:{sed}"],
 );
-pub(crate) const NCAT: Peer = foreign(
-    "ncat",
-    &["-l", "-k", "-m", "1024", "127.0.0.1", "{port}", "--sh-exec", r"exec sed -u 's/.*/\U&/'"],
-);
+pub(crate) const NCAT: Peer =
+    foreign("ncat", &["-l", "-k", "-m", "1024", "127.0.0.1", "{port}", "--sh-exec", "exec {sed}"]);
 pub(crate) const XINETD: Peer = foreign("xinetd", &["-dontfork", "-f", "{file}"]);
 
 /// A server that runs, killed and awaited when dropped.
@@ -123,6 +123,7 @@ impl Peer {
             argument
                 .replace("{port}", &port.to_string())
                 .replace("{file}", &file.to_string_lossy())
+                .replace("{sed}", &SED.join(" "))
                 .into()
         }));
         let argv = [through, &argv].concat();
@@ -176,9 +177,9 @@ impl Server {
         self.running.wait(Duration::from_secs(30)).map(drop)
     }
 
-    /// Resident memory in bytes.
+    /// Resident memory in bytes, by smaps_rollup: VmRSS is rounded by up to 64 pages a thread.
     pub(crate) fn resident(&self) -> Result<u64, String> {
-        watch::memory(self.pid(), "VmRSS")
+        watch::memory(self.pid(), "Pss")
     }
 }
 

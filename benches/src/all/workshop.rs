@@ -15,9 +15,16 @@ use crate::program::{self, Running};
 /// The longest that a compiler may take; the Rust peers bring mio and tokio along.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// How generously the C peers are compiled: for this very processor, as stentor looks for AVX2
-/// when it runs.
-const CFLAGS: [&str; 4] = ["-O3", "-march=native", "-Wall", "-Wextra"];
+/// How generously the C peers are compiled: with the vectors that stentor itself looks for when it
+/// runs. Not for this very processor, as valgrind does not know AVX-512.
+fn cflags() -> Vec<&'static str> {
+    let mut flags = vec!["-O3", "-Wall", "-Wextra"];
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        flags.push("-mavx2");
+    }
+    flags
+}
 
 /// Where peers come from.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +54,7 @@ pub(crate) struct Workshop {
 }
 
 impl Workshop {
-    /// Compiles whatever is older than its source.
+    /// Compiles the peers, always: it takes a second, and what lies there may be of other flags.
     ///
     /// # Errors
     /// A compiler that is there fails.
@@ -61,7 +68,7 @@ impl Workshop {
         for name in ["epoll", "datagrams", "client"] {
             workshop.compile(name, "c", |source, program| {
                 let mut command = Command::new("cc");
-                command.args(CFLAGS).arg("-o").args([program, source]);
+                command.args(cflags()).arg("-o").args([program, source]);
                 command
             })?;
         }
@@ -83,7 +90,7 @@ impl Workshop {
         let source = self.sources.join(name).with_extension(extension);
         let program = self.built.join(name);
         let mut command = command(&source, &program);
-        if !there(&command.get_program().to_string_lossy()) || !newer(&source, &program) {
+        if !there(&command.get_program().to_string_lossy()) {
             return Ok(());
         }
         run(&mut command)
@@ -149,11 +156,6 @@ pub(crate) fn there(name: &str) -> bool {
     folders.iter().any(|folder| folder.join(name).is_file())
 }
 
-fn newer(source: &Path, program: &Path) -> bool {
-    let changed = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
-    changed(program).is_none_or(|built| changed(source).is_none_or(|changed| changed > built))
-}
-
 /// The interpreter itself: `python3` may be a wrapper that takes its time.
 fn python() -> Option<PathBuf> {
     let asked = ["-c", "import sys; print(sys.executable)"];
@@ -167,4 +169,33 @@ fn run(command: &mut Command) -> Result<(), String> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let status = Running::start(command)?.wait(LIMIT)?;
     if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    /// What is compared is the engine, not its version; and what cargo has downloaded for the
+    /// product is enough for the peers.
+    #[test]
+    fn peers_use_the_libraries_of_the_product() {
+        let packages = |lock: &str| -> Vec<(String, String)> {
+            let path = format!("{}/{lock}", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(path).unwrap();
+            let value = |block: &str, key: &str| {
+                let line =
+                    block.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+                line.trim_matches([' ', '=', '"']).to_owned()
+            };
+            let blocks = text.split("[[package]]").skip(1);
+            blocks.map(|block| (value(block, "name"), value(block, "version"))).collect()
+        };
+        let product = packages("../Cargo.lock");
+        let peers = packages("peers/rust/Cargo.lock");
+        assert!(peers.len() > 5, "{peers:?}");
+        for package in peers.iter().filter(|(name, _)| name != "stentor-peers") {
+            assert!(
+                product.contains(package),
+                "{package:?}: cargo update -p NAME --precise VERSION"
+            );
+        }
+    }
 }
