@@ -265,7 +265,8 @@ pub(crate) const CLASSES: &[Class] = &[
     Class {
         name: "arrive",
         title: "New connections",
-        about: "Each connects, asks one line, has its answer and leaves; 16 at a time.",
+        about: "Each connects, asks one line, has its answer and leaves; 16 at a time. Without ncat, \
+                whose queue of 10 makes the others wait for a second SYN.",
         unit: "connections/s",
         entrants: &[
             entrant(&OURS, Work::Arrive),
@@ -275,7 +276,6 @@ pub(crate) const CLASSES: &[Class] = &[
             entrant(&GO, Work::Arrive),
             entrant(&LECTURE, Work::Arrive),
             entrant(&SOCAT, Work::Arrive),
-            entrant(&NCAT, Work::Arrive),
             entrant(&XINETD, Work::Arrive).goal(Goal::AtLeast(50.0)),
         ],
         ..REQUESTS

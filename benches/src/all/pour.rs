@@ -85,9 +85,7 @@ impl Pour<'_> {
     /// Bytes of the text that are answered, or taken where no answer is due.
     fn done(&self) -> u64 {
         match self.due {
-            Due::Stream(due) => {
-                (self.come as f64 * self.asked.len() as f64 / due.len() as f64) as u64
-            }
+            Due::Stream(due) => self.come * self.asked.len() as u64 / due.len() as u64,
             Due::Count => self.written,
         }
     }

@@ -32,8 +32,8 @@ impl Script {
         let mut dice = Dice::new(Seed(1), "lines");
         let (mut questions, mut answers) = (Vec::new(), Vec::new());
         for _ in 0..LINES {
-            let mut line: Vec<u8> = (1..LINE).map(|_| letter(&mut dice)).collect();
-            line.push(b'\n');
+            let letters = std::iter::repeat_with(|| letter(&mut dice)).take(LINE - 1);
+            let line: Vec<u8> = letters.chain([b'\n']).collect();
             match dialect {
                 Dialect::Capitals => {
                     questions.extend_from_slice(&line);
@@ -67,7 +67,8 @@ fn part(all: &[u8], place: usize, depth: usize) -> &[u8] {
 }
 
 fn letter(dice: &mut Dice) -> u8 {
-    b"abcdefghijklmnopqrstuvwxyz      ".get(dice.bits() as usize % 32).copied().unwrap_or(b' ')
+    let place = usize::try_from(dice.below(32)).unwrap_or_default();
+    b"abcdefghijklmnopqrstuvwxyz      ".get(place).copied().unwrap_or(b' ')
 }
 
 /// A text for bulk, sent over and over: whole characters, so that the answer repeats as well.
