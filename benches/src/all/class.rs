@@ -283,7 +283,7 @@ pub(crate) const CLASSES: &[Class] = &[
     Class {
         name: "flood",
         title: "UDP, plain senders",
-        about: "Datagrams of 32 bytes, each sent by itself; 128 of 4 sockets under way.",
+        about: "Datagrams of 32 bytes, each sent by itself; 192 of 4 sockets under way.",
         unit: "datagrams/s",
         entrants: &[
             entrant(&OURS, PLAIN),
