@@ -123,7 +123,7 @@ fn load(server: &Server, requests: u64) -> Result<Vec<OsString>, String> {
     let connections = SHAPE.connections.to_string();
     let flags = ["load", &target, "-c", &connections, "-r", "max", "-n", &requests, "-l", "32"];
     argv.extend(flags.map(OsString::from));
-    argv.push("--json".into());
+    argv.extend(["--quiet", "--json"].map(OsString::from));
     Ok(argv)
 }
 

@@ -2,14 +2,13 @@
 //! kernel's clocks.
 
 use std::sync::OnceLock;
-use std::time::Instant;
 
-static BEGAN: OnceLock<Instant> = OnceLock::new();
+static BEGAN_NS: OnceLock<u64> = OnceLock::new();
 
 /// Nanoseconds since the first call in this process (CLOCK_MONOTONIC, clock_gettime(2)).
 pub fn nanoseconds() -> u64 {
-    let began = BEGAN.get_or_init(Instant::now);
-    u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    let now = read(libc::CLOCK_MONOTONIC);
+    now.saturating_sub(*BEGAN_NS.get_or_init(|| now))
 }
 
 /// One moment on two clocks, in nanoseconds (clock_gettime(2)), read one after the other.

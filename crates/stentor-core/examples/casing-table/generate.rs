@@ -47,14 +47,12 @@ fn row(page: u32, misfits: &mut Vec<char>) -> Option<Row> {
             Some(c) if !c.is_ascii() => {
                 row.prefix = bytes(c);
                 row.prefix.pop();
-                match change(&bytes(c), &upper(c), &mut row.first) {
-                    Some(change) => change,
-                    None => {
-                        let number = u8::try_from(misfits.len()).unwrap_or_default();
-                        misfits.push(c);
-                        (number, MISFIT)
-                    }
-                }
+                let (from, to) = (bytes(c), upper(c));
+                change(&from, &to, &mut row.first).unwrap_or_else(|| {
+                    let number = u8::try_from(misfits.len()).unwrap_or_default();
+                    misfits.push(c);
+                    (number, MISFIT | shrink(&from, &to, &mut row.first))
+                })
             }
             _ => (0, 0),
         };
@@ -68,23 +66,33 @@ fn row(page: u32, misfits: &mut Vec<char>) -> Option<Row> {
 /// The bits that change in the last byte, and in the one before it. `None`: it does not fit.
 fn change(from: &[u8], to: &[u8], first: &mut u8) -> Option<(u8, u8)> {
     let flips: Vec<u8> = from.iter().zip(to).map(|(from, to)| from ^ to).collect();
-    let mut first_too = |flip: u8| {
-        let agreed = *first == 0 || *first == flip;
-        if agreed {
-            *first = flip;
-        }
-        agreed
-    };
     match flips[..] {
         _ if from.len() != to.len() => None,
         [before, last] if before < FIRST_TOO => Some((last, before)),
-        [flip, last] if first_too(flip) => Some((last, FIRST_TOO)),
+        [flip, last] if first_too(first, flip) => Some((last, FIRST_TOO)),
         [0, before, last] | [0, 0, before, last] => Some((last, before)),
-        [flip, before, last] if before < FIRST_TOO && first_too(flip) => {
+        [flip, before, last] if before < FIRST_TOO && first_too(first, flip) => {
             Some((last, before | FIRST_TOO))
         }
         _ => None,
     }
+}
+
+/// The mark of a misfit of two bytes whose upper case is its first byte, flipped; 0: it is none.
+fn shrink(from: &[u8], to: &[u8], first: &mut u8) -> u8 {
+    match (from, to) {
+        ([from, _], [to]) if first_too(first, from ^ to) => FIRST_TOO,
+        _ => 0,
+    }
+}
+
+/// Whether `flip` can be what flips in the first bytes of a row: only one thing can.
+fn first_too(first: &mut u8, flip: u8) -> bool {
+    let agreed = *first == 0 || *first == flip;
+    if agreed {
+        *first = flip;
+    }
+    agreed
 }
 
 fn bytes(c: char) -> Vec<u8> {

@@ -55,6 +55,7 @@ impl Upper {
     /// `spill`, which is cleared first. Returns how many bytes of `input` were taken (at least one
     /// unless it is empty; those beyond are untouched) and the answer, of at most 3 bytes for each
     /// taken or held. It may be empty: then all is held.
+    #[inline]
     pub fn feed<'a>(&mut self, input: &'a mut [u8], spill: &'a mut Vec<u8>) -> (usize, &'a [u8]) {
         spill.clear();
         if self.case == Case::Ascii {
@@ -68,7 +69,9 @@ impl Upper {
         }
         let whole = input.len() - sequence::incomplete_len(input);
         let done = vector::ascii_in_place(input.get_mut(..whole).unwrap_or_default());
-        if done == whole {
+        if done == input.len() {
+            (done, input)
+        } else if done == whole {
             self.hold(input.get(whole..).unwrap_or_default());
             (input.len(), input.get(..whole).unwrap_or_default())
         } else if done >= IN_PLACE_MIN {

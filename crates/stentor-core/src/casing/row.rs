@@ -10,7 +10,8 @@ use super::table::{MISFITS, PAGES, ROWS};
 /// In [`Row::before`]: the upper case does not fit the character's place (mostly because it
 /// has another length). [`Row::last`] is not what flips, but its number among the misfits.
 pub(super) const MISFIT: u8 = 0x80;
-/// In [`Row::before`]: [`Row::first`] applies to this character.
+/// In [`Row::before`]: [`Row::first`] applies to this character. Beside [`MISFIT`] in a row of width
+/// 2: the first byte so flipped is all of the upper case, such as of ı, whose capital is "I".
 pub(super) const FIRST_TOO: u8 = 0x40;
 
 /// Bytes of ASCII tested as one: some vectors, of whatever width the machine has.

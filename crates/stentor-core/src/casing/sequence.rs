@@ -5,7 +5,12 @@ pub(super) const INCOMPLETE_MAX: usize = 3;
 
 /// Says how many bytes at the end of `text` begin a sequence that more bytes could complete:
 /// 0 to 3.
+#[inline]
 pub(super) fn incomplete_len(text: &[u8]) -> usize {
+    // Most text ends with a space or the end of a line.
+    if text.last().is_none_or(u8::is_ascii) {
+        return 0;
+    }
     let tail = text.len().saturating_sub(INCOMPLETE_MAX);
     let tail = text.get(tail..).unwrap_or_default();
     // A lead byte is never part of another sequence: only the last one can be incomplete.

@@ -14,6 +14,10 @@ use super::row;
 
 /// Upper-cases the ASCII that `text` begins with, in place, and returns its length.
 pub(super) fn ascii_in_place(text: &mut [u8]) -> usize {
+    if text.len() < row::GROUP {
+        // Too short for wide vectors, and sooner done than asked which there are.
+        return row::ascii_in_place(text);
+    }
     let done = ascii_by_avx512(text).or_else(|| ascii_by_avx2(text));
     done.unwrap_or_else(|| row::ascii_in_place(text))
 }
@@ -166,8 +170,12 @@ mod x86 {
             let upper = _mm256_xor_si256(upper, flips.first);
             // The flags are where a character ends.
             let misfits = mask(flips.before) & within;
+            // The next flag comes to the top.
+            let shrunk = mask(_mm256_add_epi8(flips.before, flips.before)) & misfits;
             if misfits == 0 {
                 self.put_bytes(upper, done);
+            } else if misfits == shrunk {
+                self.put_without(upper, done, shrunk);
             } else {
                 self.put_with_misfits(upper, done, leads, misfits, flips.last);
             }
@@ -182,6 +190,28 @@ mod x86 {
                 store(place, upper);
             }
             self.at += len;
+        }
+
+        /// Writes the first `len` bytes of `upper` without those at `dropped`.
+        #[inline]
+        #[target_feature(enable = "avx2")]
+        fn put_without(&mut self, upper: __m256i, len: usize, dropped: u32) {
+            static KEPT: [u64; 256] = kept();
+            let by_word = dropped.to_le_bytes();
+            let kept = by_word.map(|dropped| KEPT.get(usize::from(dropped)).copied().unwrap_or(0));
+            // Each word closes its gaps for itself. Two words share a half, in which places count
+            // from 0.
+            let [a, b, c, d] = kept.map(u64::cast_signed);
+            let second = 0x0808_0808_0808_0808;
+            let places = _mm256_setr_epi64x(a, b | second, c, d | second);
+            let mut at = self.at;
+            for (word, dropped) in words(_mm256_shuffle_epi8(upper, places)).zip(by_word) {
+                if let Some(place) = self.answer.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+                    *place = word.to_le_bytes();
+                }
+                at += (8 - dropped.count_ones()) as usize;
+            }
+            self.at += len - dropped.count_ones() as usize;
         }
 
         /// Writes the first `len` bytes of `upper`, but something longer or shorter for the
@@ -230,6 +260,27 @@ mod x86 {
         }
     }
 
+    /// For each choice of bytes to be dropped from a word, where its others come from, in order.
+    const fn kept() -> [u64; 256] {
+        let mut kept = [0; 256];
+        let mut dropped = 0;
+        while dropped < 256 {
+            let (mut byte, mut shift) = (0, 0);
+            while byte < 8 {
+                if dropped >> byte & 1 == 0 {
+                    #[allow(clippy::indexing_slicing, reason = "below 256, at compile time")]
+                    {
+                        kept[dropped] |= (byte as u64) << shift;
+                    }
+                    shift += 8;
+                }
+                byte += 1;
+            }
+            dropped += 1;
+        }
+        kept
+    }
+
     /// The number of the highest bit that is set; 0 if none is.
     fn highest(bits: u32) -> usize {
         (bits | 1).ilog2() as usize
@@ -238,7 +289,7 @@ mod x86 {
     /// The rows met lately. A text keeps to a few; trying those first spares each block the wait
     /// for finding out which they are.
     struct Known {
-        rows: [Option<&'static Row>; KNOWN],
+        rows: [Option<Used>; KNOWN],
         /// Which place the next row takes.
         next: usize,
     }
@@ -251,9 +302,28 @@ mod x86 {
         #[cold]
         fn add(&mut self, row: &'static Row) {
             if let Some(place) = self.rows.get_mut(self.next % KNOWN) {
-                *place = Some(row);
+                *place = Some(Used::of(row));
             }
             self.next += 1;
+        }
+    }
+
+    /// A row, and which quarters of its columns are not all zero, as bits: most rows leave most of
+    /// [`Row::before`] empty, and looking that up would take as long as [`Row::last`].
+    #[derive(Clone, Copy)]
+    struct Used {
+        row: &'static Row,
+        last: u8,
+        before: u8,
+    }
+
+    impl Used {
+        fn of(row: &'static Row) -> Used {
+            let used = |column: &[[u8; 16]; 4]| {
+                let quarters = column.iter().enumerate();
+                quarters.fold(0, |used, (at, quarter)| used | u8::from(*quarter != [0; 16]) << at)
+            };
+            Used { row, last: used(&row.last), before: used(&row.before) }
         }
     }
 
@@ -275,8 +345,8 @@ mod x86 {
         let mut flips = Flips { last: zero, before: zero, first: zero };
         let quarters = quarters(block);
         let ahead = [later::<15>(block), later::<14>(block), later::<13>(block)];
-        for row in known.rows.iter().map_while(|row| *row) {
-            candidates &= !add_row(&mut flips, row, &quarters, &ahead);
+        for used in known.rows.iter().map_while(|used| *used) {
+            candidates &= !add_row(&mut flips, used, &quarters, &ahead);
         }
         if candidates == 0 {
             return flips;
@@ -287,7 +357,7 @@ mod x86 {
             let lead = candidates.trailing_zeros() as usize;
             candidates &= candidates - 1;
             let Some(row) = bytes.get(lead..).and_then(Row::of) else { continue };
-            candidates &= !add_row(&mut flips, row, &quarters, &ahead);
+            candidates &= !add_row(&mut flips, Used::of(row), &quarters, &ahead);
             known.add(row);
         }
         flips
@@ -296,7 +366,8 @@ mod x86 {
     /// Adds the flips of all characters of one row; returns where those begin, as bits.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn add_row(flips: &mut Flips, row: &Row, quarters: &[__m256i; 4], ahead: &[__m256i; 3]) -> u32 {
+    fn add_row(flips: &mut Flips, used: Used, quarters: &[__m256i; 4], ahead: &[__m256i; 3]) -> u32 {
+        let row = used.row;
         let mut of_row = _mm256_cmpeq_epi8(ahead[0], splat(row.prefix[0]));
         if row.width > 2 {
             of_row = and(of_row, _mm256_cmpeq_epi8(ahead[1], splat(row.prefix[1])));
@@ -304,8 +375,8 @@ mod x86 {
         if row.width > 3 {
             of_row = and(of_row, _mm256_cmpeq_epi8(ahead[2], splat(row.prefix[2])));
         }
-        let before = and(of_row, lookup(&row.before, quarters));
-        flips.last = or(flips.last, and(of_row, lookup(&row.last, quarters)));
+        let before = and(of_row, lookup(&row.before, used.before, quarters));
+        flips.last = or(flips.last, and(of_row, lookup(&row.last, used.last, quarters)));
         flips.before = or(flips.before, before);
         if row.first != 0 {
             let too = _mm256_cmpeq_epi8(and(before, splat(FIRST_TOO)), splat(FIRST_TOO));
@@ -367,16 +438,18 @@ mod x86 {
         [quarter(0x80), quarter(0x90), quarter(0xA0), quarter(0xB0)]
     }
 
-    /// What a column of a row holds for each continuation byte; zero for others.
+    /// What a column of a row, of which only the `used` quarters are not empty, holds for each
+    /// continuation byte; zero for others.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn lookup(column: &[[u8; 16]; 4], quarters: &[__m256i; 4]) -> __m256i {
-        let [a, b, c, d] = column;
-        let [qa, qb, qc, qd] = *quarters;
-        or(
-            or(_mm256_shuffle_epi8(twice(a), qa), _mm256_shuffle_epi8(twice(b), qb)),
-            or(_mm256_shuffle_epi8(twice(c), qc), _mm256_shuffle_epi8(twice(d), qd)),
-        )
+    fn lookup(column: &[[u8; 16]; 4], used: u8, quarters: &[__m256i; 4]) -> __m256i {
+        let mut found = _mm256_setzero_si256();
+        for (at, (values, quarter)) in column.iter().zip(quarters).enumerate() {
+            if used >> at & 1 != 0 {
+                found = or(found, _mm256_shuffle_epi8(twice(values), *quarter));
+            }
+        }
+        found
     }
 
     /// All bytes 16 - N places later, after zeros.
@@ -440,13 +513,20 @@ mod x86 {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn store(place: &mut [u8; BLOCK], block: __m256i) {
+        let (places, _) = place.as_chunks_mut::<8>();
+        places.iter_mut().zip(words(block)).for_each(|(place, word)| *place = word.to_le_bytes());
+    }
+
+    /// The four words of a block.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn words(block: __m256i) -> impl Iterator<Item = i64> {
         let words = [
             _mm256_extract_epi64::<0>(block),
             _mm256_extract_epi64::<1>(block),
             _mm256_extract_epi64::<2>(block),
             _mm256_extract_epi64::<3>(block),
         ];
-        let (places, _) = place.as_chunks_mut::<8>();
-        places.iter_mut().zip(words).for_each(|(place, word)| *place = word.to_le_bytes());
+        words.into_iter()
     }
 }

@@ -127,6 +127,9 @@ pub struct Counters {
     pub cut: u64,
     /// Answers sent once more, or in parts, because a fault was asked for: beyond `replies`.
     pub extra_replies: u64,
+    /// The kernel refused to cut one buffer into several answers (UDP_SEGMENT, udp(7)), so that
+    /// they left one by one.
+    pub segment_refusals: u64,
 }
 
 /// Adds one to the counter at `index` of a table as long as its enum.
@@ -189,6 +192,7 @@ impl Counters {
         add(&mut self.dropped, &other.dropped);
         self.cut += other.cut;
         self.extra_replies += other.extra_replies;
+        self.segment_refusals += other.segment_refusals;
     }
 
     /// Conversations that ended, for whatever reason.

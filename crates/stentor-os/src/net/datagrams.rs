@@ -5,22 +5,29 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use socket2::{Socket, Type};
 
 use crate::failure::Failure;
 use crate::net::listener;
+use crate::net::send_batch::SendBatch;
 
 /// Room for one datagram, or for as many as the kernel coalesced into one buffer (udp(7)).
-const BUFFER: usize = 64 * 1024;
+///
+/// More than 64 KiB, so that short datagrams at the beginning of each do not all fall into the
+/// same set of the processor's caches.
+const BUFFER: usize = 64 * 1024 + 320;
 
 /// A bound UDP socket that does not block.
 #[derive(Debug)]
 pub struct Datagrams {
     socket: Socket,
     state: UdpSocketState,
+    /// The longest segment that the kernel has not refused to cut from a longer buffer.
+    segment_max: usize,
+    trains_refused: u64,
 }
 
 impl Datagrams {
@@ -33,7 +40,9 @@ impl Datagrams {
         let state =
             UdpSocketState::new((&socket).into()).map_err(named("setsockopt IP_PKTINFO"))?;
         allow_fragments(&socket, address).map_err(named("setsockopt IP_MTU_DISCOVER"))?;
-        Ok(Datagrams { socket, state })
+        tell_only_the_needed(&socket, address).map_err(named("setsockopt IP_RECVTOS"))?;
+        let segment_max = if state.max_gso_segments() > 1 { usize::MAX } else { 0 };
+        Ok(Datagrams { socket, state, segment_max, trains_refused: 0 })
     }
 
     /// The address it is bound to (getsockname(2)).
@@ -42,13 +51,17 @@ impl Datagrams {
     }
 
     /// Receives what has come, up to a batch; WouldBlock if nothing has.
-    pub fn receive(&self, batch: &mut Batch) -> io::Result<()> {
+    ///
+    /// Returns whether the batch was filled: if not, nothing more was there, and what comes later
+    /// is a new event.
+    pub fn receive(&self, batch: &mut Batch) -> io::Result<bool> {
         batch.filled = 0;
         let mut chunks = batch.storage.chunks_mut(BUFFER);
         let mut buffers: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
         batch.filled = self.state.recv((&self.socket).into(), &mut buffers, &mut batch.metas)?;
-        Ok(())
+        // Elsewhere one call brings one, whatever more there is.
+        Ok(batch.filled == BATCH_SIZE || cfg!(not(target_os = "linux")))
     }
 
     /// Sends one datagram to `to`, from `from` if the socket is bound to a wildcard address.
@@ -58,6 +71,35 @@ impl Datagrams {
         let transmit =
             Transmit { destination: to, ecn: None, contents, segment_size: None, src_ip: from };
         self.state.try_send((&self.socket).into(), &transmit)
+    }
+
+    /// Sends all of `batch`, in as few calls as the system allows; each datagram arrives as it
+    /// would have by [`Datagrams::send`]. [`SendBatch::outcomes`] tells which were refused.
+    pub fn send_batch(&mut self, batch: &mut SendBatch) {
+        let (socket, state) = (&self.socket, &self.state);
+        let mut singly = |from: Option<IpAddr>, to: SocketAddr, contents: &[u8]| {
+            let transmit =
+                Transmit { destination: to, ecn: None, contents, segment_size: None, src_ip: from };
+            state.try_send(socket.into(), &transmit)
+        };
+        #[cfg(target_os = "linux")]
+        {
+            let (fd, most) = (socket.as_fd(), &mut self.segment_max);
+            self.trains_refused += super::send_batch::send(fd, batch, most, &mut singly);
+        }
+        #[cfg(not(target_os = "linux"))]
+        batch.send_singly(&mut singly);
+    }
+
+    /// How often the kernel refused to cut a buffer into datagrams, which then went one by one.
+    pub fn trains_refused(&self) -> u64 {
+        self.trains_refused
+    }
+}
+
+impl AsFd for Datagrams {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 
@@ -72,7 +114,6 @@ impl AsRawFd for Datagrams {
 #[cfg(target_os = "linux")]
 fn allow_fragments(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     use crate::net::option::set_int;
-    use std::os::fd::AsFd;
     let socket = socket.as_fd();
     set_int(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)?;
     if address.is_ipv6() {
@@ -85,6 +126,29 @@ fn allow_fragments(socket: &Socket, address: SocketAddr) -> io::Result<()> {
 
 #[cfg(not(target_os = "linux"))]
 fn allow_fragments(_socket: &Socket, _address: SocketAddr) -> io::Result<()> {
+    Ok(())
+}
+
+/// Spares the kernel to tell, with each datagram, what nobody here asks for: when it came, its
+/// traffic class, and, where the socket has one address only, to which it was sent.
+#[cfg(target_os = "linux")]
+fn tell_only_the_needed(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    use crate::net::option::set_int;
+    let socket = socket.as_fd();
+    set_int(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 0)?;
+    let (level, class, arrival) = match address {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_RECVTOS, libc::IP_PKTINFO),
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, libc::IPV6_RECVPKTINFO),
+    };
+    set_int(socket, level, class, 0)?;
+    if !address.ip().is_unspecified() {
+        set_int(socket, level, arrival, 0)?;
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn tell_only_the_needed(_socket: &Socket, _address: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
@@ -111,7 +175,8 @@ impl Default for Batch {
 pub struct Received<'a> {
     /// Who sent them.
     pub source: SocketAddr,
-    /// The address of ours they were sent to, where the system tells (IP_PKTINFO, ip(7)).
+    /// The address of ours they were sent to, where the socket has several and the system tells
+    /// (IP_PKTINFO, ip(7)).
     pub local: Option<IpAddr>,
     /// Their bytes, one after the other.
     bytes: &'a mut [u8],

@@ -11,27 +11,69 @@ use crate::failure::Failure;
 
 /// What a listening socket is made with.
 #[derive(Clone, Copy, Debug)]
-pub struct Listen {
+pub struct Listen<'a> {
     /// How many finished connections may wait (listen(2)); the kernel caps it at
     /// net.core.somaxconn, and Linux lets one more wait than this.
     pub backlog: u32,
     /// Whether several sockets of this user may share the port (SO_REUSEPORT, socket(7)).
     pub shared: bool,
+    /// The congestion control of a TCP listener, which accepted sockets inherit (TCP_CONGESTION,
+    /// tcp(7)); `None`: the system's own choice.
+    pub congestion: Option<&'a str>,
 }
+
+/// The operation of a [`Failure`] when the system has no such congestion control (ENOENT), or
+/// only for the privileged (EPERM).
+pub const SET_CONGESTION: &str = "setsockopt TCP_CONGESTION";
 
 /// Makes a non-blocking TCP socket that listens on `address`, with SO_REUSEADDR, so that a restart
 /// is not refused for connections in TIME_WAIT, and TCP_NODELAY, which accepted sockets inherit.
-pub fn tcp(address: SocketAddr, listen: Listen) -> Result<Socket, Failure> {
+pub fn tcp(address: SocketAddr, listen: Listen<'_>) -> Result<Socket, Failure> {
     let named = |operation| move |error| Failure::new(operation, format!("tcp {address}"), error);
     let socket = bound(address, Type::STREAM, listen.shared).map_err(|(op, e)| named(op)(e))?;
     socket.set_tcp_nodelay(true).map_err(named("setsockopt TCP_NODELAY"))?;
+    if let Some(name) = listen.congestion {
+        set_congestion(&socket, name).map_err(named(SET_CONGESTION))?;
+    }
     socket.listen(backlog(listen)).map_err(named("listen"))?;
     Ok(socket)
 }
 
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
+fn set_congestion(socket: &Socket, name: &str) -> io::Result<()> {
+    socket.set_tcp_congestion(name.as_bytes())
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+fn set_congestion(_socket: &Socket, _name: &str) -> io::Result<()> {
+    Err(io::Error::from_raw_os_error(libc::ENOPROTOOPT))
+}
+
+/// The kernel's list of congestion controls: all that it has, or those for everyone (`allowed`).
+/// Of /proc/sys/net/ipv4, as in tcp(7).
+pub fn congestion_controls(allowed: bool) -> io::Result<String> {
+    let which = if allowed { "allowed" } else { "available" };
+    let list =
+        std::fs::read_to_string(format!("/proc/sys/net/ipv4/tcp_{which}_congestion_control"))?;
+    Ok(list.trim().replace(' ', ", "))
+}
+
+/// Lets the kernel ask the network card itself, for as long, when it would wait (SO_BUSY_POLL,
+/// socket(7)); accepted sockets inherit it. EPERM without CAP_NET_ADMIN.
+#[cfg(target_os = "linux")]
+pub fn busy_poll(socket: std::os::fd::BorrowedFd<'_>, microseconds: u16) -> io::Result<()> {
+    super::option::set_int(socket, libc::SOL_SOCKET, libc::SO_BUSY_POLL, microseconds.into())
+}
+
+/// Not known to this system.
+#[cfg(not(target_os = "linux"))]
+pub fn busy_poll(_socket: std::os::fd::BorrowedFd<'_>, _microseconds: u16) -> io::Result<()> {
+    Err(io::Error::from_raw_os_error(libc::ENOPROTOOPT))
+}
+
 /// Makes a non-blocking unix(7) stream socket that listens on `path`. A path that exists is
 /// refused with EADDRINUSE, whoever made it.
-pub fn unix(path: &Path, listen: Listen) -> Result<Socket, Failure> {
+pub fn unix(path: &Path, listen: Listen<'_>) -> Result<Socket, Failure> {
     let named =
         |operation| move |error| Failure::new(operation, format!("unix {}", path.display()), error);
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(named("socket"))?;
@@ -102,6 +144,6 @@ pub fn accept(listener: &Socket) -> io::Result<Socket> {
     Ok(accepted)
 }
 
-fn backlog(listen: Listen) -> i32 {
+fn backlog(listen: Listen<'_>) -> i32 {
     i32::try_from(listen.backlog).unwrap_or(i32::MAX)
 }

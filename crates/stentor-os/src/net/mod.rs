@@ -8,8 +8,10 @@ pub mod listener;
 pub mod option;
 pub mod poll;
 pub mod queues;
+pub mod send_batch;
 pub mod sockaddr;
 pub mod socket_table;
+pub mod stream;
 #[cfg(target_os = "linux")]
 pub mod tcp_info;
 pub mod whole;

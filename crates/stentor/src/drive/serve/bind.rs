@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,21 @@ pub(super) struct Sockets {
     /// UDP sockets.
     pub datagrams: Vec<Datagrams>,
 }
+
+/// How sockets are made, whatever their address.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tuning<'a> {
+    /// Finished connections that may wait, all threads together.
+    pub backlog: u32,
+    /// The congestion control of TCP; `None`: the system's.
+    pub congestion: Option<&'a str>,
+    /// Whether the kernel is to poll network cards instead of waiting for them.
+    pub busy_poll: bool,
+}
+
+/// For how long it is to poll, in microseconds: what Documentation/admin-guide/sysctl/net.rst
+/// recommends for a few sockets.
+const BUSY_POLL_US: u16 = 50;
 
 /// Everything that was bound.
 #[derive(Debug, Default)]
@@ -97,11 +113,15 @@ const PORT_ATTEMPTS: usize = 16;
 /// # Errors
 /// The first address that cannot be had, unless it is optional; and the first of those, if
 /// nothing is left.
-pub(super) fn bind(wanted: &[Wanted], threads: usize, backlog: u32) -> Result<Bound, Failure> {
+pub(super) fn bind(
+    wanted: &[Wanted],
+    threads: usize,
+    tuning: &Tuning<'_>,
+) -> Result<Bound, Failure> {
     let mut attempt = 0;
     loop {
         attempt += 1;
-        match bind_once(wanted, threads, backlog) {
+        match bind_once(wanted, threads, tuning) {
             Err(failure) if attempt < PORT_ATTEMPTS && unlucky(wanted, &failure) => {}
             Ok(Bound { addresses, missing, .. }) if addresses.is_empty() => {
                 let nothing = || Failure::new("bind", "no address", io::ErrorKind::NotFound.into());
@@ -121,20 +141,20 @@ fn unlucky(wanted: &[Wanted], failure: &Failure) -> bool {
     failure.error.kind() == io::ErrorKind::AddrInUse && wanted.iter().any(chosen)
 }
 
-fn bind_once(wanted: &[Wanted], threads: usize, backlog: u32) -> Result<Bound, Failure> {
+fn bind_once(wanted: &[Wanted], threads: usize, tuning: &Tuning<'_>) -> Result<Bound, Failure> {
     let mut bound = Bound::default();
     bound.sets.resize_with(threads.max(1), Sockets::default);
     let mut port = 0;
     for Wanted { address, optional } in wanted {
         let got = match address {
             Address::Tcp(address) => {
-                bind_tcp(&mut bound.sets, with_port(*address, port), backlog).map(Address::Tcp)
+                bind_tcp(&mut bound.sets, with_port(*address, port), tuning).map(Address::Tcp)
             }
             Address::Udp(address) => {
                 bind_udp(&mut bound.sets, with_port(*address, port)).map(Address::Udp)
             }
             Address::Unix(path) => {
-                let bind = bind_unix(&mut bound.sets, path, backlog);
+                let bind = bind_unix(&mut bound.sets, path, tuning.backlog);
                 bind.map(|file| {
                     bound.files.push(file);
                     Address::Unix(path.clone())
@@ -152,7 +172,26 @@ fn bind_once(wanted: &[Wanted], threads: usize, backlog: u32) -> Result<Bound, F
             Err(failure) => return Err(failure),
         }
     }
+    if tuning.busy_poll {
+        poll_busily(&bound.sets);
+    }
     Ok(bound)
+}
+
+/// Asks the kernel to wait at the network card for datagrams and the bytes of connections, too.
+fn poll_busily(sets: &[Sockets]) {
+    for set in sets {
+        let doors = set.listeners.iter().map(AsFd::as_fd);
+        for socket in doors.chain(set.datagrams.iter().map(AsFd::as_fd)) {
+            // It needs CAP_NET_ADMIN, and most cards cannot: spinning does without.
+            if let Err(error) = listener::busy_poll(socket, BUSY_POLL_US) {
+                tracing::debug!(
+                    "setsockopt SO_BUSY_POLL: {}",
+                    stentor_os::failure::describe(&error)
+                );
+            }
+        }
+    }
 }
 
 /// Port 0 becomes the port that was already got, so that every address of a service agrees.
@@ -171,16 +210,17 @@ fn absent(error: &io::Error) -> bool {
 fn bind_tcp(
     sets: &mut [Sockets],
     address: SocketAddr,
-    backlog: u32,
+    tuning: &Tuning<'_>,
 ) -> Result<SocketAddr, Failure> {
     let shared = sets.len() > 1;
     // SO_REUSEPORT would share the port with a stranger's socket as gladly as with ours.
     let address = if shared { listener::probe_tcp(address)? } else { address };
     // The limit is per listening socket: divided, so that all of them together keep the promise.
-    let each = backlog.div_ceil(u32::try_from(sets.len()).unwrap_or(u32::MAX));
+    let each = tuning.backlog.div_ceil(u32::try_from(sets.len()).unwrap_or(u32::MAX));
+    let listen = Listen { backlog: each, shared, congestion: tuning.congestion };
     let mut got = address;
     for set in sets {
-        let socket = listener::tcp(address, Listen { backlog: each, shared })?;
+        let socket = listener::tcp(address, listen)?;
         let named = |error| Failure::new("getsockname", format!("tcp {address}"), error);
         got = listener::local(&socket).map_err(named)?;
         set.listeners.push(socket);
@@ -206,7 +246,7 @@ fn bind_udp(sets: &mut [Sockets], address: SocketAddr) -> Result<SocketAddr, Fai
 
 /// Only the first thread listens on a path: two sockets cannot share one.
 fn bind_unix(sets: &mut [Sockets], path: &Path, backlog: u32) -> Result<SocketFile, Failure> {
-    let listen = || listener::unix(path, Listen { backlog, shared: false });
+    let listen = || listener::unix(path, Listen { backlog, shared: false, congestion: None });
     let socket = match listen() {
         Err(failure)
             if failure.error.kind() == io::ErrorKind::AddrInUse && is_left_behind(path) =>

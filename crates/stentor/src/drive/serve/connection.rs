@@ -3,7 +3,7 @@
 //! What is answered is decided by the session in core; which connection has its turn, and when,
 //! by the reactor. A connection owns a buffer only while a write is short.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,6 +15,9 @@ use stentor_core::service::fault::{Due, FaultyStream};
 use stentor_core::service::limits::{Limits, READ_BULK, read_size};
 use stentor_core::service::{Session, Then};
 use stentor_os::net::datagrams::Batch;
+use stentor_os::net::stream;
+
+use super::mailbox::Answers;
 
 /// Buffers that every connection of a thread uses in its turn.
 #[derive(Debug)]
@@ -22,18 +25,23 @@ pub(super) struct Hot {
     input: Vec<u8>,
     pub(super) spill: Vec<u8>,
     pub(super) batch: Batch,
+    pub(super) answers: Answers,
 }
 
 impl Default for Hot {
     fn default() -> Hot {
-        Hot { input: vec![0; READ_BULK], spill: Vec::new(), batch: Batch::default() }
+        Hot {
+            input: vec![0; READ_BULK],
+            spill: Vec::new(),
+            batch: Batch::default(),
+            answers: Answers::default(),
+        }
     }
 }
 
-/// What a turn needs besides the connection itself.
+/// What a turn needs besides the connection itself and the buffers.
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
-    pub(super) hot: &'a mut Hot,
     pub(super) counters: &'a mut Counters,
     /// Bytes of all connections of the service that wait for slow readers.
     pub(super) stalled: &'a AtomicU64,
@@ -163,13 +171,17 @@ impl Connection {
     }
 
     /// Does all there is to do, up to a fair share, and says what comes next.
-    pub(super) fn turn(&mut self, turn: &mut Turn<'_>) -> After {
-        self.advance(turn).unwrap_or_else(|error| After::Closed(broken(&error)))
+    // All of a short request's way is compiled as one function: the calls would cost as much as
+    // what they do.
+    #[inline]
+    pub(super) fn turn(&mut self, hot: &mut Hot, turn: &mut Turn<'_>) -> After {
+        self.advance(hot, turn).unwrap_or_else(|error| After::Closed(broken(&error)))
     }
 
-    fn advance(&mut self, turn: &mut Turn<'_>) -> io::Result<After> {
+    #[inline]
+    fn advance(&mut self, hot: &mut Hot, turn: &mut Turn<'_>) -> io::Result<After> {
         for _ in 0..READS_PER_TURN {
-            let flushed = self.flush(turn)?;
+            let flushed = self.flush(&mut hot.spill, turn)?;
             match (self.phase, flushed) {
                 (_, Flushed::Blocked) => return Ok(After::Wait),
                 (_, Flushed::Reset) => {
@@ -181,8 +193,8 @@ impl Connection {
                     return Ok(After::At(moment));
                 }
                 (Phase::Open, Flushed::Until(_) | Flushed::All) => {
-                    if self.hear(turn)? == Heard::AllThereWas {
-                        match self.flush(turn)? {
+                    if self.hear(hot, turn)? == Heard::AllThereWas {
+                        match self.flush(&mut hot.spill, turn)? {
                             Flushed::Until(moment) => return Ok(After::At(moment)),
                             Flushed::Blocked => return Ok(After::Wait),
                             Flushed::All if self.phase == Phase::Open => return Ok(After::Wait),
@@ -200,7 +212,7 @@ impl Connection {
                     self.phase = Phase::Lingering;
                     self.moved = Tick::at(turn.now);
                 }
-                (Phase::Lingering, Flushed::All) => match self.read(turn)? {
+                (Phase::Lingering, Flushed::All) => match self.read(&mut hot.input, turn)? {
                     Some(0) => return Ok(After::Closed(self.reason)),
                     Some(_) => {}
                     None => return Ok(After::Wait),
@@ -211,6 +223,7 @@ impl Connection {
     }
 
     /// The most bytes the next read may fetch: by contract, by size of buffer, by fault.
+    #[inline]
     fn read_max(&self, turn: &Turn<'_>) -> usize {
         let room = self.faulty.as_ref().map_or(usize::MAX, |faulty| faulty.read_max());
         let size = read_size(self.filled, turn.stalled.load(Ordering::Relaxed));
@@ -218,19 +231,20 @@ impl Connection {
     }
 
     /// Reads once and answers it.
-    fn hear(&mut self, turn: &mut Turn<'_>) -> io::Result<Heard> {
-        let Some(count) = self.read(turn)? else { return Ok(Heard::AllThereWas) };
+    #[inline]
+    fn hear(&mut self, hot: &mut Hot, turn: &mut Turn<'_>) -> io::Result<Heard> {
+        let Hot { input, spill, .. } = hot;
+        let Some(count) = self.read(input, turn)? else { return Ok(Heard::AllThereWas) };
         if count == 0 {
             let owed = self.session.finish().to_vec();
-            let blocked = self.give(&owed, turn)?;
-            self.keep(blocked, Vec::new(), turn);
+            let sent = self.give(&owed, turn)?;
+            if let Some(unsent) = owed.get(sent..).filter(|unsent| !unsent.is_empty()) {
+                self.keep(unsent.to_vec(), Vec::new(), turn);
+            }
             self.finish(CloseReason::ByClient);
             return Ok(Heard::MaybeMore);
         }
-        let mut input = std::mem::take(&mut turn.hot.input);
-        let answered = self.answer(input.get_mut(..count).unwrap_or_default(), turn);
-        turn.hot.input = input;
-        answered?;
+        self.answer(input.get_mut(..count).unwrap_or_default(), spill, turn)?;
         // A read that did not fill the buffer emptied the socket, and the next byte is a new
         // event; but a FIN that came with these bytes is not.
         let more = self.filled || turn.read_on || self.phase != Phase::Open;
@@ -238,10 +252,13 @@ impl Connection {
     }
 
     /// Reads once into the hot buffer; `None` if nothing is there, 0 at the client's FIN.
-    fn read(&mut self, turn: &mut Turn<'_>) -> io::Result<Option<usize>> {
+    #[inline]
+    fn read(&mut self, buffer: &mut [u8], turn: &mut Turn<'_>) -> io::Result<Option<usize>> {
         let size = self.read_max(turn);
-        let buffer = turn.hot.input.get_mut(..size).unwrap_or_default();
-        let Some(count) = attempt(|| (&self.socket).read(buffer))? else { return Ok(None) };
+        let buffer = buffer.get_mut(..size).unwrap_or_default();
+        let Some(count) = attempt(|| stream::receive(&self.socket, buffer))? else {
+            return Ok(None);
+        };
         turn.counters.stream.received += count as u64;
         self.filled = count == size;
         if self.phase == Phase::Open {
@@ -251,50 +268,57 @@ impl Connection {
     }
 
     /// Lets the session answer `input`, piece by piece, until the client takes no more.
-    fn answer(&mut self, input: &mut [u8], turn: &mut Turn<'_>) -> io::Result<()> {
-        let mut spill = std::mem::take(&mut turn.hot.spill);
+    #[inline(always)]
+    fn answer(
+        &mut self,
+        input: &mut [u8],
+        spill: &mut Vec<u8>,
+        turn: &mut Turn<'_>,
+    ) -> io::Result<()> {
         let mut rest = input;
-        let mut blocked = Vec::new();
-        while !rest.is_empty() && self.phase == Phase::Open && blocked.is_empty() {
-            let answer = self.session.feed(rest, &mut spill);
+        while !rest.is_empty() && self.phase == Phase::Open && self.waiting.is_none() {
+            let answer = self.session.feed(rest, spill);
+            let sent = self.give(answer.bytes, turn)?;
             let (taken, then) = (answer.taken, answer.then);
-            blocked = self.give(answer.bytes, turn)?;
+            let unsent = answer.bytes.get(sent..).filter(|unsent| !unsent.is_empty());
+            let output = unsent.map(<[u8]>::to_vec);
             rest = rest.get_mut(taken..).unwrap_or_default();
             if then == Then::Close {
                 self.finish(CloseReason::ByService);
                 rest = Default::default();
             }
+            if let Some(output) = output {
+                self.keep(output, rest.to_vec(), turn);
+            }
         }
-        turn.hot.spill = spill;
-        self.keep(blocked, rest.to_vec(), turn);
         Ok(())
     }
 
     /// Keeps what a short write left until the client takes it.
+    #[cold]
     fn keep(&mut self, output: Vec<u8>, input: Vec<u8>, turn: &mut Turn<'_>) {
-        if !output.is_empty() {
-            let waiting = Waiting { output, sent: 0, input };
-            turn.stalled.fetch_add(waiting.size(), Ordering::Relaxed);
-            self.waiting = Some(Box::new(waiting));
-        }
+        let waiting = Waiting { output, sent: 0, input };
+        turn.stalled.fetch_add(waiting.size(), Ordering::Relaxed);
+        self.waiting = Some(Box::new(waiting));
     }
 
-    /// Gives an answer to the client, or to the fault in between; returns what was not taken.
-    fn give(&mut self, answer: &[u8], turn: &mut Turn<'_>) -> io::Result<Vec<u8>> {
+    /// Gives an answer to the client, or to the fault in between; returns how much was taken.
+    #[inline]
+    fn give(&mut self, answer: &[u8], turn: &mut Turn<'_>) -> io::Result<usize> {
         if let Some(faulty) = &mut self.faulty {
             faulty.handle(turn.now, answer);
-            return Ok(Vec::new());
+            return Ok(answer.len());
         }
-        let sent = self.write(answer, turn)?;
-        Ok(answer.get(sent..).unwrap_or_default().to_vec())
+        self.write(answer, turn)
     }
 
     /// Writes once; 0 if the kernel takes nothing now.
+    #[inline]
     fn write(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> io::Result<usize> {
         if bytes.is_empty() {
             return Ok(0);
         }
-        let sent = attempt(|| (&self.socket).write(bytes))?.unwrap_or(0);
+        let sent = attempt(|| stream::send(&self.socket, bytes))?.unwrap_or(0);
         if sent > 0 {
             turn.counters.stream.sent += sent as u64;
             self.moved = Tick::at(turn.now);
@@ -303,7 +327,21 @@ impl Connection {
     }
 
     /// Sends what waits, then what a fault has ready.
-    fn flush(&mut self, turn: &mut Turn<'_>) -> io::Result<Flushed> {
+    // Inlined, since there is hardly ever anything.
+    #[inline]
+    fn flush(&mut self, spill: &mut Vec<u8>, turn: &mut Turn<'_>) -> io::Result<Flushed> {
+        if self.waiting.is_none() && self.faulty.is_none() {
+            return Ok(Flushed::All);
+        }
+        self.flush_what_waits(spill, turn)
+    }
+
+    #[inline(never)]
+    fn flush_what_waits(
+        &mut self,
+        spill: &mut Vec<u8>,
+        turn: &mut Turn<'_>,
+    ) -> io::Result<Flushed> {
         while let Some(mut waiting) = self.waiting.take() {
             let rest = waiting.output.get(waiting.sent..).unwrap_or_default();
             let written = self.write(rest, turn);
@@ -314,7 +352,7 @@ impl Connection {
                 return written.map(|_| Flushed::Blocked);
             }
             turn.stalled.fetch_sub(waiting.size(), Ordering::Relaxed);
-            self.answer(&mut waiting.input, turn)?;
+            self.answer(&mut waiting.input, spill, turn)?;
         }
         let Some(mut faulty) = self.faulty.take() else { return Ok(Flushed::All) };
         let flushed = self.flush_faulty(&mut faulty, turn);
@@ -407,6 +445,7 @@ impl Connection {
 }
 
 /// Makes a call again after a signal; `None` if the kernel would have to wait.
+#[inline]
 fn attempt(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {
     loop {
         match call() {
@@ -428,6 +467,7 @@ pub(super) fn broken(error: &io::Error) -> CloseReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
 
@@ -436,8 +476,8 @@ mod tests {
     /// A turn at `now`, and the bytes that wait after it.
     fn turn(connection: &mut Connection, now: Moment, stalled: &AtomicU64) -> After {
         let (mut hot, mut counters) = (Hot::default(), Counters::default());
-        let (hot, counters) = (&mut hot, &mut counters);
-        connection.turn(&mut Turn { hot, counters, stalled, now, read_on: true })
+        let counters = &mut counters;
+        connection.turn(&mut hot, &mut Turn { counters, stalled, now, read_on: true })
     }
 
     fn connected() -> (Connection, UnixStream) {

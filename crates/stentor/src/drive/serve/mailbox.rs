@@ -8,9 +8,10 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use stentor_core::moment::Moment;
 use stentor_core::service::counters::Counters;
-use stentor_core::service::datagram::{Desk, Dropped};
+use stentor_core::service::datagram::{Desk, Dropped, Reply};
 use stentor_core::service::fault::datagrams::{FaultyDatagrams, Outbox, Outgoing};
 use stentor_os::net::datagrams::Datagrams;
+use stentor_os::net::send_batch::SendBatch;
 
 use super::Plan;
 use super::connection::Hot;
@@ -67,7 +68,13 @@ impl Mailbox {
         self.unread = true;
         for _ in 0..BATCHES_PER_TURN {
             match self.socket.receive(&mut hot.batch) {
-                Ok(()) => self.answer_batch(now, hot, counters),
+                Ok(filled) => {
+                    self.answer_batch(now, hot, counters);
+                    self.unread = filled;
+                    if !filled {
+                        return;
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     // An unconnected socket hears of no ICMP error (udp(7)): only "nothing there"
@@ -90,29 +97,36 @@ impl Mailbox {
     }
 
     fn answer_batch(&mut self, now: Moment, hot: &mut Hot, counters: &mut Counters) {
-        for mut received in hot.batch.received() {
+        let Hot { batch, spill, answers, .. } = hot;
+        for mut received in batch.received() {
             let (source, local) = (received.source, received.local);
             for payload in received.datagrams() {
                 let told = payload.len();
-                match self.desk.handle(now, source, payload, &mut hot.spill) {
-                    Err(reason) => counters.dropped(told, reason),
-                    Ok(reply) => {
-                        let post = Post {
-                            socket: &self.socket,
-                            faults: self.faults.as_mut(),
-                            outbox: &mut self.outbox,
-                        };
-                        match post.deliver(now, (local, source), reply.bytes) {
-                            Ok(sent) => {
-                                counters.replied(told, reply.bytes.len(), reply.cut);
-                                counters.extra_replies += sent.saturating_sub(1);
-                            }
-                            Err(reason) => counters.dropped(told, reason),
-                        }
+                let reply = match self.desk.handle(now, source, payload, spill) {
+                    Ok(reply) => reply,
+                    Err(reason) => {
+                        counters.dropped(told, reason);
+                        continue;
                     }
+                };
+                let Some(faults) = &mut self.faults else {
+                    answers.push((local, source), told, reply);
+                    if answers.batch.is_full() {
+                        answers.send(&mut self.socket, counters);
+                    }
+                    continue;
+                };
+                let post = Post { socket: &self.socket, faults, outbox: &mut self.outbox };
+                match post.deliver(now, (local, source), reply.bytes) {
+                    Ok(sent) => {
+                        counters.replied(told, reply.bytes.len(), reply.cut);
+                        counters.extra_replies += sent.saturating_sub(1);
+                    }
+                    Err(reason) => counters.dropped(told, reason),
                 }
             }
         }
+        answers.send(&mut self.socket, counters);
     }
 
     fn send_delayed(&mut self, now: Moment) {
@@ -130,10 +144,46 @@ impl Mailbox {
     }
 }
 
-/// Where answers leave: now, or after a delay.
+/// Answers gathered to leave together; every thread has one of these, empty between turns.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    batch: SendBatch,
+    /// Of each, how long its question was, and whether only a part of that was taken.
+    asked: Vec<(usize, bool)>,
+}
+
+impl Answers {
+    fn push(&mut self, (from, to): (Option<IpAddr>, SocketAddr), told: usize, reply: Reply<'_>) {
+        self.batch.push(from, to, reply.bytes);
+        self.asked.push((told, reply.cut));
+    }
+
+    /// Sends all of them, and counts each.
+    fn send(&mut self, socket: &mut Datagrams, counters: &mut Counters) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let refused = socket.trains_refused();
+        socket.send_batch(&mut self.batch);
+        let refused = socket.trains_refused() - refused;
+        if refused > 0 {
+            tracing::info!("sendmmsg: UDP_SEGMENT was refused; such datagrams leave one by one");
+            counters.segment_refusals += refused;
+        }
+        for ((told, cut), (sent, taken)) in self.asked.drain(..).zip(self.batch.outcomes()) {
+            match taken {
+                true => counters.replied(told, sent, cut),
+                false => counters.dropped(told, Dropped::NotSent),
+            }
+        }
+        self.batch.clear();
+    }
+}
+
+/// Where answers leave that a fault has its hands on: now, or after a delay.
 struct Post<'a> {
     socket: &'a Datagrams,
-    faults: Option<&'a mut FaultyDatagrams>,
+    faults: &'a mut FaultyDatagrams,
     outbox: &'a mut Outbox<(Option<IpAddr>, SocketAddr)>,
 }
 
@@ -145,11 +195,8 @@ impl Post<'_> {
         (from, to): (Option<IpAddr>, SocketAddr),
         bytes: &[u8],
     ) -> Result<u64, Dropped> {
-        let Some(faults) = self.faults else {
-            return self.socket.send(from, to, bytes).map(|()| 1).map_err(|_| Dropped::NotSent);
-        };
         let mut became = 0;
-        for portion in faults.handle(now, bytes.len()) {
+        for portion in self.faults.handle(now, bytes.len()) {
             let part = bytes.get(portion.bytes).unwrap_or_default();
             let taken = if portion.delay.is_zero() {
                 self.socket.send(from, to, part).is_ok()

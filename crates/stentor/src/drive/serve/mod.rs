@@ -29,7 +29,7 @@ use stentor_os::failure::Failure;
 pub use bind::{Address, Wanted};
 
 use crate::complaint::{Complaint, Exit};
-use bind::{Bound, SocketFile, Sockets};
+use bind::{Bound, SocketFile, Sockets, Tuning};
 use blocking::Acceptor;
 use reactor::{Reactor, WAKER};
 use shared::{Shared, Stage};
@@ -69,6 +69,10 @@ pub struct Plan {
     pub guard: Option<Settings>,
     /// Whether to end after the first connection or the first answered datagram.
     pub once: bool,
+    /// Whether the reactor's threads never sleep: each takes a core for itself, and answers sooner.
+    pub spin: bool,
+    /// The congestion control of TCP connections; `None`: the system's.
+    pub congestion: Option<String>,
 }
 
 impl Plan {
@@ -96,6 +100,8 @@ impl Plan {
             limits: Limits::new(descriptors),
             guard: Some(Settings { seed: Seed(0) }),
             once: false,
+            spin: false,
+            congestion: None,
         })
     }
 }
@@ -122,7 +128,12 @@ pub struct Running {
 pub fn start(plan: Plan) -> Result<Running, Failure> {
     let alone = plan.mode != Mode::Reactor || plan.once;
     let count = if alone { 1 } else { plan.threads.max(1) };
-    let mut bound = bind::bind(&plan.addresses, count, plan.limits.backlog)?;
+    let tuning = Tuning {
+        backlog: plan.limits.backlog,
+        congestion: plan.congestion.as_deref(),
+        busy_poll: plan.spin,
+    };
+    let mut bound = bind::bind(&plan.addresses, count, &tuning)?;
     let own_ports: Vec<u16> = bound.addresses.iter().filter_map(udp_port).collect();
 
     let failed = |error| Failure::new("epoll_create", "the readiness loop", error);

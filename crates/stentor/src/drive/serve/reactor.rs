@@ -21,11 +21,11 @@ use stentor_core::service::counters::{CloseReason, Counters};
 use stentor_core::service::fault::FaultyStream;
 use stentor_os::net::listener;
 
+use super::Plan;
 use super::bind::Sockets;
 use super::connection::{After, Connection, Hot, Turn};
 use super::mailbox::Mailbox;
 use super::shared::{Refusal, Shared, Stage};
-use super::{Plan, now};
 
 /// Tokens: the waker, then doors, then mailboxes, then connections.
 pub(super) const WAKER: Token = Token(0);
@@ -73,7 +73,12 @@ pub(super) struct Reactor {
     timers: BTreeSet<(Moment, usize)>,
     hot: Hot,
     counters: Counters,
-    swept: Moment,
+    /// When all connections are looked through next.
+    sweep_at: Moment,
+    /// The first moment at which something is due that no event announces.
+    due: Option<Moment>,
+    /// Whether more has happened since than that bytes were answered.
+    disturbed: bool,
     drain_until: Option<Moment>,
 }
 
@@ -107,7 +112,9 @@ impl Reactor {
             timers: BTreeSet::new(),
             hot: Hot::default(),
             counters: Counters::default(),
-            swept: Moment::START,
+            sweep_at: Moment::START,
+            due: None,
+            disturbed: false,
             drain_until: None,
         })
     }
@@ -115,12 +122,14 @@ impl Reactor {
     /// Serves until told to stop and everything owed is sent, or the deadline has passed.
     pub(super) fn run(mut self) -> io::Result<Counters> {
         let mut events = Events::with_capacity(EVENTS);
+        let mut now = super::now();
         loop {
-            match self.poll.poll(&mut events, self.timeout(now())) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            match self.poll.poll(&mut events, self.patience(now)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => other?,
             }
-            let now = now();
+            // Read once: what falls due during a turn has its own in the next one.
+            now = super::now();
             for event in &events {
                 match event.token().0.checked_sub(self.first_connection) {
                     // Its turn comes below, and is to come once.
@@ -129,30 +138,41 @@ impl Reactor {
                     None => self.knock(event.token(), now),
                 }
             }
+            if !self.disturbed && self.due.is_none_or(|due| now < due) {
+                continue;
+            }
             self.go_on(now);
             if self.ended(now) {
                 break;
             }
             self.sweep(now);
+            self.disturbed = false;
+            self.due = self.next_due();
         }
         let left: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
         for key in left {
-            self.close(key, CloseReason::Drained, now());
+            self.close(key, CloseReason::Drained, now);
         }
         Ok(self.counters)
     }
 
-    /// How long the kernel may keep us: until the next thing that no event announces.
-    fn timeout(&self, now: Moment) -> Option<Duration> {
-        if !self.unfinished.is_empty() {
+    /// How long the kernel may keep us.
+    #[inline]
+    fn patience(&self, now: Moment) -> Option<Duration> {
+        if self.plan.spin {
             return Some(Duration::ZERO);
         }
+        self.due.map(|due| due.since(now))
+    }
+
+    /// When the next thing is due that no event announces.
+    fn next_due(&self) -> Option<Moment> {
+        let at_once = (!self.unfinished.is_empty()).then_some(Moment::START);
         let timer = self.timers.first().map(|(moment, _)| *moment);
         let mail = self.mailboxes.iter().filter_map(Mailbox::due).min();
         let watching = !self.connections.is_empty() || self.drain_until.is_some();
-        let sweep = watching.then(|| self.swept + self.sweep_every());
-        let next = [timer, mail, sweep, self.accept_again].into_iter().flatten().min()?;
-        Some(next.since(now))
+        let sweep = watching.then_some(self.sweep_at);
+        [at_once, timer, mail, sweep, self.accept_again].into_iter().flatten().min()
     }
 
     fn sweep_every(&self) -> Duration {
@@ -166,6 +186,7 @@ impl Reactor {
 
     /// A door or a mailbox has something, or another thread called.
     fn knock(&mut self, token: Token, now: Moment) {
+        self.disturbed = true;
         let Some(index) = token.0.checked_sub(1) else { return };
         match index.checked_sub(self.doors_made) {
             None => {
@@ -186,8 +207,10 @@ impl Reactor {
 
     /// What was left undone because its share was used up, or until now.
     fn go_on(&mut self, now: Moment) {
-        for key in std::mem::take(&mut self.unfinished) {
-            self.turn(key, true, now);
+        if !self.unfinished.is_empty() {
+            for key in std::mem::take(&mut self.unfinished) {
+                self.turn(key, true, now);
+            }
         }
         while let Some((moment, key)) = self.timers.first().copied() {
             if moment > now {
@@ -263,15 +286,10 @@ impl Reactor {
 
     fn turn(&mut self, key: usize, read_on: bool, now: Moment) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let mut turn = Turn {
-            hot: &mut self.hot,
-            counters: &mut self.counters,
-            stalled: &self.shared.stalled,
-            now,
-            read_on,
-        };
-        match connection.turn(&mut turn) {
-            After::Wait => {}
+        let mut turn =
+            Turn { counters: &mut self.counters, stalled: &self.shared.stalled, now, read_on };
+        match connection.turn(&mut self.hot, &mut turn) {
+            After::Wait => return,
             After::At(moment) => {
                 self.timers.insert((moment, key));
             }
@@ -280,6 +298,7 @@ impl Reactor {
             }
             After::Closed(reason) => self.close(key, reason, now),
         }
+        self.disturbed = true;
     }
 
     fn close(&mut self, key: usize, reason: CloseReason, now: Moment) {
@@ -299,10 +318,10 @@ impl Reactor {
 
     /// Closes what has been silent for too long, and moves a drain along.
     fn sweep(&mut self, now: Moment) {
-        if now.since(self.swept) < self.sweep_every() {
+        if now < self.sweep_at {
             return;
         }
-        self.swept = now;
+        self.sweep_at = now + self.sweep_every();
         let mut limits = self.plan.limits;
         if self.drain_until.is_some() {
             limits.after_fin = limits.after_fin.min(LINGER_DRAINING);
@@ -364,6 +383,8 @@ impl Reactor {
     /// Takes in who and what is already there, then no more.
     fn shut_doors(&mut self, now: Moment) {
         self.drain_until = Some(now + self.plan.limits.drain);
+        // From here on connections are looked through more often.
+        self.sweep_at = now;
         for index in 0..self.doors.len() {
             // Whoever waits has been told by the kernel that the connection stands.
             while self.accept(index, now) == Queue::MaybeMore {}

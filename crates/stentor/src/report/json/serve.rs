@@ -29,6 +29,8 @@ pub struct Config {
     pub drain_ns: u64,
     pub udp_mute: bool,
     pub once: bool,
+    pub spin: bool,
+    pub congestion: Option<String>,
 }
 
 /// What was done: accepted = closed + open, datagrams in = replies + dropped.
@@ -59,6 +61,7 @@ pub struct Datagrams {
     pub dropped: BTreeMap<&'static str, u64>,
     pub cut: u64,
     pub extra_replies: u64,
+    pub segment_refusals: u64,
     pub received_bytes: u64,
     pub sent_bytes: u64,
 }
@@ -84,6 +87,7 @@ impl From<&Counters> for Outcome {
                 dropped: dropped.collect(),
                 cut: counters.cut,
                 extra_replies: counters.extra_replies,
+                segment_refusals: counters.segment_refusals,
                 received_bytes: counters.datagram.received,
                 sent_bytes: counters.datagram.sent,
             },

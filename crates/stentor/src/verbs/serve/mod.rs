@@ -50,7 +50,9 @@ fn serve(
     let interrupts = Interrupts::install()
         .map_err(|error| Failure::new("sigaction", "SIGINT and SIGTERM", error))?;
     let seed = (!plan.faults.is_empty()).then_some(plan.seed);
-    let running = serve::start(plan)?;
+    let congestion = plan.congestion.clone();
+    let running =
+        serve::start(plan).map_err(|failure| plan::not_started(failure, congestion.as_deref()))?;
     config.addresses = running.addresses.iter().map(summary::word).collect();
     say(args, &ready_line(&running.addresses));
     for missing in &running.missing {

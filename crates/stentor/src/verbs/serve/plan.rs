@@ -1,5 +1,6 @@
 //! The arguments of `serve`, and the plan they become.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -11,6 +12,8 @@ use stentor_core::service::fault::{Fault, Faults};
 use stentor_core::service::guard::Settings;
 use stentor_core::service::{Case, Contract, Service};
 use stentor_core::units::Span;
+use stentor_os::failure::Failure;
+use stentor_os::net::listener::{self, SET_CONGESTION};
 
 use crate::complaint::{Complaint, Exit};
 use crate::drive::serve::{Address, Mode, Plan, Wanted};
@@ -48,6 +51,13 @@ pub struct Args {
     /// Threads of the reactor [default: one for each core]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// Never sleep: answers sooner, at the price of a whole core for each thread, also while
+    /// nothing is asked [threads by default: one for each core but one]
+    #[arg(long)]
+    spin: bool,
+    /// Congestion control of TCP connections, such as cubic or bbr [default: the system's]
+    #[arg(long, value_name = "NAME", conflicts_with = "udp")]
+    congestion: Option<String>,
     /// Finished connections that may wait for accept, all threads together (listen(2)); the kernel
     /// caps it at net.core.somaxconn [default: 1024]
     #[arg(long, value_name = "N")]
@@ -152,9 +162,19 @@ impl Args {
         plan.seed = Seed(self.seed.unwrap_or_else(fresh_seed));
         plan.mode = self.mode;
         plan.once = self.once;
+        if self.spin && self.mode != Mode::Reactor {
+            let what = "--spin is the reactor's: the other modes wait in blocking calls";
+            return Err(Complaint::usage(what, "Leave out --mode, or --spin."));
+        }
+        plan.spin = self.spin;
+        if self.spin {
+            // Whoever asks needs a core as well.
+            plan.threads = plan.threads.saturating_sub(1).max(1);
+        }
         if let Some(threads) = self.threads {
             plan.threads = threads.get();
         }
+        plan.congestion.clone_from(&self.congestion);
         // Not a constant: whoever knows the seed can choose which sources share a place.
         plan.guard = (self.udp_mute == Switch::On).then_some(Settings { seed: plan.seed });
         self.set_limits(&mut plan)?;
@@ -245,6 +265,30 @@ impl Args {
             })
             .collect())
     }
+}
+
+/// Why the service did not start, with what to choose from if it was for want of a congestion
+/// control.
+pub(super) fn not_started(failure: Failure, congestion: Option<&str>) -> Complaint {
+    let (SET_CONGESTION, Some(name)) = (failure.operation, congestion) else {
+        return failure.into();
+    };
+    let forbidden = failure.error.kind() == io::ErrorKind::PermissionDenied;
+    let unknown = failure.error.kind() == io::ErrorKind::NotFound;
+    let list = listener::congestion_controls(forbidden).unwrap_or_default();
+    let next = match (list.as_str(), forbidden) {
+        ("", _) => "Leave --congestion out on this system.".to_owned(),
+        (list, true) => format!(
+            "Without a privilege there are: {list}; sysctl net.ipv4.tcp_allowed_congestion_control \
+             adds to them."
+        ),
+        (list, false) => format!(
+            "This kernel has: {list} (/proc/sys/net/ipv4/tcp_available_congestion_control); \
+             modprobe tcp_{name} may add it."
+        ),
+    };
+    let exit = if unknown { Exit::Usage } else { Exit::Impossible };
+    Complaint::new(exit, format!("--congestion {name}: {failure}"), next)
 }
 
 fn addresses(name: &str, port: u16) -> Result<Vec<IpAddr>, Complaint> {

@@ -41,6 +41,10 @@ pub(super) fn text(counters: &Counters) -> String {
     if counters.extra_replies > 0 {
         let _ = writeln!(text, "by fault     {} more datagrams sent", counters.extra_replies);
     }
+    if counters.segment_refusals > 0 {
+        let times = counters.segment_refusals;
+        let _ = writeln!(text, "one by one   answers left {times} times, for want of UDP_SEGMENT");
+    }
     if !refused.is_empty() {
         let _ = writeln!(text, "refused     {refused}");
     }
@@ -88,5 +92,7 @@ pub(super) fn config(plan: &Plan) -> Config {
         drain_ns: ns(plan.limits.drain),
         udp_mute: plan.guard.is_some(),
         once: plan.once,
+        spin: plan.spin,
+        congestion: plan.congestion.clone(),
     }
 }

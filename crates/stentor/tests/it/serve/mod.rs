@@ -4,6 +4,7 @@ mod datagrams;
 mod ending;
 mod refusals;
 mod streams;
+mod tuning;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
