@@ -22,7 +22,6 @@ mod naive;
 mod program;
 mod stalled;
 mod trace;
-mod udp;
 mod watch;
 
 /// One measurement: its name, what it shows, and how it runs; `true` is the quick form.
@@ -37,7 +36,6 @@ const MEASUREMENTS: &[Measurement] = &[
     ("exhausted", "more clients than places or descriptors", exhausted::measure),
     ("drain", "SIGTERM under load", drain::measure),
     ("loop", "a forged datagram between two services", forged::measure),
-    ("udp", "floods and bursts of datagrams, against recvfrom/sendto", udp::measure),
     ("trace", "a million packets from the record to the ladder", trace::measure),
 ];
 
