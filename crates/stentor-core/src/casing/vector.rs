@@ -172,9 +172,10 @@ mod x86 {
             let misfits = mask(flips.before) & within;
             // The next flag comes to the top.
             let shrunk = mask(_mm256_add_epi8(flips.before, flips.before)) & misfits;
-            if misfits == 0 {
+            if misfits == 0 && !known.shrinking {
                 self.put_bytes(upper, done);
             } else if misfits == shrunk {
+                known.shrinking = true;
                 self.put_without(upper, done, shrunk);
             } else {
                 self.put_with_misfits(upper, done, leads, misfits, flips.last);
@@ -265,12 +266,12 @@ mod x86 {
         let mut kept = [0; 256];
         let mut dropped = 0;
         while dropped < 256 {
-            let (mut byte, mut shift) = (0, 0);
+            let (mut byte, mut shift) = (0_u64, 0);
             while byte < 8 {
                 if dropped >> byte & 1 == 0 {
                     #[allow(clippy::indexing_slicing, reason = "below 256, at compile time")]
                     {
-                        kept[dropped] |= (byte as u64) << shift;
+                        kept[dropped] |= byte << shift;
                     }
                     shift += 8;
                 }
@@ -289,41 +290,25 @@ mod x86 {
     /// The rows met lately. A text keeps to a few; trying those first spares each block the wait
     /// for finding out which they are.
     struct Known {
-        rows: [Option<Used>; KNOWN],
+        rows: [Option<&'static Row>; KNOWN],
         /// Which place the next row takes.
         next: usize,
+        /// Whether a character has shrunk to its first byte. In a language that has such, they are
+        /// in every other block, and to guess in which costs more than to close no gap.
+        shrinking: bool,
     }
 
     impl Known {
         fn new() -> Known {
-            Known { rows: [None; KNOWN], next: 0 }
+            Known { rows: [None; KNOWN], next: 0, shrinking: false }
         }
 
         #[cold]
         fn add(&mut self, row: &'static Row) {
             if let Some(place) = self.rows.get_mut(self.next % KNOWN) {
-                *place = Some(Used::of(row));
+                *place = Some(row);
             }
             self.next += 1;
-        }
-    }
-
-    /// A row, and which quarters of its columns are not all zero, as bits: most rows leave most of
-    /// [`Row::before`] empty, and looking that up would take as long as [`Row::last`].
-    #[derive(Clone, Copy)]
-    struct Used {
-        row: &'static Row,
-        last: u8,
-        before: u8,
-    }
-
-    impl Used {
-        fn of(row: &'static Row) -> Used {
-            let used = |column: &[[u8; 16]; 4]| {
-                let quarters = column.iter().enumerate();
-                quarters.fold(0, |used, (at, quarter)| used | u8::from(*quarter != [0; 16]) << at)
-            };
-            Used { row, last: used(&row.last), before: used(&row.before) }
         }
     }
 
@@ -345,8 +330,8 @@ mod x86 {
         let mut flips = Flips { last: zero, before: zero, first: zero };
         let quarters = quarters(block);
         let ahead = [later::<15>(block), later::<14>(block), later::<13>(block)];
-        for used in known.rows.iter().map_while(|used| *used) {
-            candidates &= !add_row(&mut flips, used, &quarters, &ahead);
+        for row in known.rows.iter().map_while(|row| *row) {
+            candidates &= !add_row(&mut flips, row, &quarters, &ahead);
         }
         if candidates == 0 {
             return flips;
@@ -357,7 +342,7 @@ mod x86 {
             let lead = candidates.trailing_zeros() as usize;
             candidates &= candidates - 1;
             let Some(row) = bytes.get(lead..).and_then(Row::of) else { continue };
-            candidates &= !add_row(&mut flips, Used::of(row), &quarters, &ahead);
+            candidates &= !add_row(&mut flips, row, &quarters, &ahead);
             known.add(row);
         }
         flips
@@ -366,8 +351,7 @@ mod x86 {
     /// Adds the flips of all characters of one row; returns where those begin, as bits.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn add_row(flips: &mut Flips, used: Used, quarters: &[__m256i; 4], ahead: &[__m256i; 3]) -> u32 {
-        let row = used.row;
+    fn add_row(flips: &mut Flips, row: &Row, quarters: &[__m256i; 4], ahead: &[__m256i; 3]) -> u32 {
         let mut of_row = _mm256_cmpeq_epi8(ahead[0], splat(row.prefix[0]));
         if row.width > 2 {
             of_row = and(of_row, _mm256_cmpeq_epi8(ahead[1], splat(row.prefix[1])));
@@ -375,8 +359,8 @@ mod x86 {
         if row.width > 3 {
             of_row = and(of_row, _mm256_cmpeq_epi8(ahead[2], splat(row.prefix[2])));
         }
-        let before = and(of_row, lookup(&row.before, used.before, quarters));
-        flips.last = or(flips.last, and(of_row, lookup(&row.last, used.last, quarters)));
+        let before = and(of_row, lookup(&row.before, quarters));
+        flips.last = or(flips.last, and(of_row, lookup(&row.last, quarters)));
         flips.before = or(flips.before, before);
         if row.first != 0 {
             let too = _mm256_cmpeq_epi8(and(before, splat(FIRST_TOO)), splat(FIRST_TOO));
@@ -438,18 +422,16 @@ mod x86 {
         [quarter(0x80), quarter(0x90), quarter(0xA0), quarter(0xB0)]
     }
 
-    /// What a column of a row, of which only the `used` quarters are not empty, holds for each
-    /// continuation byte; zero for others.
+    /// What a column of a row holds for each continuation byte; zero for others.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn lookup(column: &[[u8; 16]; 4], used: u8, quarters: &[__m256i; 4]) -> __m256i {
-        let mut found = _mm256_setzero_si256();
-        for (at, (values, quarter)) in column.iter().zip(quarters).enumerate() {
-            if used >> at & 1 != 0 {
-                found = or(found, _mm256_shuffle_epi8(twice(values), *quarter));
-            }
-        }
-        found
+    fn lookup(column: &[[u8; 16]; 4], quarters: &[__m256i; 4]) -> __m256i {
+        let [a, b, c, d] = column;
+        let [qa, qb, qc, qd] = *quarters;
+        or(
+            or(_mm256_shuffle_epi8(twice(a), qa), _mm256_shuffle_epi8(twice(b), qb)),
+            or(_mm256_shuffle_epi8(twice(c), qc), _mm256_shuffle_epi8(twice(d), qd)),
+        )
     }
 
     /// All bytes 16 - N places later, after zeros.
