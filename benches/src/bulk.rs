@@ -8,7 +8,6 @@
 
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
-use std::net::{SocketAddr, TcpListener};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -183,14 +182,14 @@ fn turn(rival: Rival, text: &Arc<Text>, blocks: u64, tally: &mut Tally) -> Resul
             passage
         }
         Rival::Socat { buffer } => {
-            let address = free_port()?;
+            let address = program::free_port()?;
             let size = buffer.unwrap_or("8192");
             let listen = format!("TCP-LISTEN:{},bind={},reuseaddr", address.port(), address.ip());
             // Without fork: it serves this one client, and its peak is its own.
             let mut echo = Command::new("socat");
             echo.args(["-b", size, &listen, "PIPE"]).stdin(Stdio::null()).stderr(Stdio::null());
             let echo = Running::start(&mut echo)?;
-            await_listener(address)?;
+            program::await_listener(address)?;
             let mut command = Command::new("socat");
             command.args(["-b", size, "-", &format!("TCP:{address}")]);
             pass(&mut command, echo.pid(), text, blocks, false)?
@@ -312,27 +311,4 @@ fn compare(
         Ok(count) => Err(format!("{count} bytes more than are owed")),
         Err(error) => Err(format!("the end of the answer: {error}")),
     }
-}
-
-/// A port that was free a moment ago; who takes it meanwhile makes the rival fail, loudly.
-fn free_port() -> Result<SocketAddr, String> {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .map_err(|error| format!("bind 127.0.0.1:0: {error}"))
-}
-
-/// Waits for a listener without becoming its client: it serves only one.
-fn await_listener(address: SocketAddr) -> Result<(), String> {
-    // A line of /proc/net/tcp: local address in hexadecimal, state 0A (LISTEN).
-    let wanted = format!(":{:04X} 00000000:0000 0A", address.port());
-    let from = Instant::now();
-    while from.elapsed() < Duration::from_secs(5) {
-        let table = std::fs::read_to_string("/proc/net/tcp")
-            .map_err(|error| format!("read /proc/net/tcp: {error}"))?;
-        if table.contains(&wanted) {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    Err(format!("socat does not listen on {address}"))
 }

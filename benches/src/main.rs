@@ -1,11 +1,13 @@
 //! The measurements: what each figure in the documents was made with.
 //!
 //! A table of them, one file each; what they share is in `program` (the programs measured),
-//! `watch` (what /proc tells of them), `client`, `closed_loop` and `figures`.
+//! `watch` (what /proc tells of them), `client`, `closed_loop` and `figures`. `all` compares with
+//! peers, in a folder of its own.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
+mod all;
 mod bulk;
 mod calibration;
 mod casing;
@@ -21,7 +23,6 @@ mod naive;
 mod program;
 mod stalled;
 mod trace;
-mod udp;
 mod watch;
 
 /// One measurement: its name, what it shows, and how it runs; `true` is the quick form.
@@ -41,36 +42,55 @@ const MEASUREMENTS: &[Measurement] = &[
     ("exhausted", "more clients than places or descriptors", exhausted::measure),
     ("drain", "SIGTERM under load", drain::measure),
     ("loop", "a forged datagram between two services", forged::measure),
-    ("udp", "floods and bursts of datagrams, against recvfrom/sendto", udp::measure),
     ("trace", "a million packets from the record to the ladder", trace::measure),
 ];
 
-/// The longest that any measurement may take.
+/// The longest that any measurement may take, and that all of them may, compiling peers included.
 const LIMIT: Duration = Duration::from_secs(900);
 const LIMIT_QUICK: Duration = Duration::from_secs(120);
+const LIMIT_ALL: Duration = Duration::from_secs(1800);
+const LIMIT_ALL_QUICK: Duration = Duration::from_secs(480);
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where results are printed")]
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let quick = arguments.iter().any(|argument| argument == "--quick");
-    arguments.retain(|argument| argument != "--quick");
-    let known = |name: &String| MEASUREMENTS.iter().find(|(known, ..)| known == name);
-    let (Some((name, _, measure)), 1) = (arguments.first().and_then(known), arguments.len()) else {
-        eprintln!("usage: cargo run --release -p stentor-bench -- MEASUREMENT [--quick]\n");
-        for (name, shows, _) in MEASUREMENTS {
-            eprintln!("  {name:<10} {shows}");
-        }
-        return ExitCode::from(2);
+    let mut flag = |name: &str| {
+        let before = arguments.len();
+        arguments.retain(|argument| argument != name);
+        arguments.len() < before
     };
-    let limit = if quick { LIMIT_QUICK } else { LIMIT };
-    let measured = program::watch_over(limit).and_then(|()| measure(quick));
+    let (quick, write) = (flag("--quick"), flag("--write"));
+    let known = |name: &String| MEASUREMENTS.iter().find(|(known, ..)| known == name);
+    let limit = |long, short| program::watch_over(if quick { short } else { long });
+    let measured = match arguments.split_first() {
+        Some((name, only)) if name == "all" => {
+            let options = all::Options { quick, write, only: only.to_vec() };
+            limit(LIMIT_ALL, LIMIT_ALL_QUICK).and_then(|()| all::measure(&options))
+        }
+        Some((name, [])) if !write && known(name).is_some() => {
+            let measure = known(name).map(|(.., measure)| measure);
+            let measure = |()| measure.map_or(Ok(String::new()), |measure| measure(quick));
+            limit(LIMIT, LIMIT_QUICK).and_then(measure)
+        }
+        _ => {
+            eprintln!("usage: cargo run --release -p stentor-bench -- MEASUREMENT [--quick]");
+            eprintln!(
+                "       cargo run --release -p stentor-bench -- all [--quick] [--write] [CLASS...]\n"
+            );
+            eprintln!("  all        every workload beside its peers; --write renews the documents");
+            for (name, shows, _) in MEASUREMENTS {
+                eprintln!("  {name:<10} {shows}");
+            }
+            return ExitCode::from(2);
+        }
+    };
     match measured {
         Ok(report) => {
             print!("{report}");
             ExitCode::SUCCESS
         }
         Err(complaint) => {
-            eprintln!("{name}: {complaint}");
+            eprintln!("{}: {complaint}", arguments.join(" "));
             ExitCode::FAILURE
         }
     }

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -158,6 +158,36 @@ impl Drop for Running {
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|&known| known != pid);
     }
+}
+
+/// A port of 127.0.0.1 that was free a moment ago. Who takes it meanwhile makes the measurement
+/// fail, loudly: one bind of two is refused, and a stranger's answer is wrong.
+///
+/// # Errors
+/// No port is free.
+pub(crate) fn free_port() -> Result<SocketAddr, String> {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .map_err(|error| format!("bind 127.0.0.1:0: {error}"))
+}
+
+/// Waits for a listener without becoming its client: some serve only one.
+///
+/// # Errors
+/// Nobody listens there within 5 s.
+pub(crate) fn await_listener(address: SocketAddr) -> Result<(), String> {
+    // A line of /proc/net/tcp: local address in hexadecimal, state 0A (LISTEN).
+    let wanted = format!(":{:04X} 00000000:0000 0A", address.port());
+    let from = Instant::now();
+    while from.elapsed() < Duration::from_secs(5) {
+        let table = fs::read_to_string("/proc/net/tcp")
+            .map_err(|error| format!("read /proc/net/tcp: {error}"))?;
+        if table.contains(&wanted) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Err(format!("nobody listens on {address}"))
 }
 
 /// A `stentor serve` on free ports.
