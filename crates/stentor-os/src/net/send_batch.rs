@@ -237,4 +237,51 @@ mod tests {
         (0..5).for_each(|_| batch.push(None, peer(1), &[0; 65_507]));
         assert!(batch.is_full());
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_the_kernel_refuses_to_cut_leaves_one_by_one() {
+        use crate::net::datagrams::Datagrams;
+        use std::os::fd::AsFd;
+        let mut socket = Datagrams::bind(peer(0), false).unwrap();
+        let receiver = std::net::UdpSocket::bind(peer(0)).unwrap();
+        receiver.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+        // Without checksums nothing is cut: EINVAL (net/ipv4/udp.c).
+        let level = libc::SOL_SOCKET;
+        crate::net::option::set_int(socket.as_fd(), level, libc::SO_NO_CHECK, 1).unwrap();
+        let mut batch = SendBatch::default();
+        // A size that was refused once is not tried again.
+        for refused in [1, 1] {
+            for contents in [b"one", b"two", b"six"] {
+                batch.push(None, receiver.local_addr().unwrap(), contents);
+            }
+            socket.send_batch(&mut batch);
+            assert_eq!(socket.trains_refused(), refused);
+            assert!(batch.outcomes().eq([(3, true); 3]));
+            batch.clear();
+            for expected in [b"one", b"two", b"six"] {
+                let mut received = [0; 100];
+                let size = receiver.recv(&mut received).unwrap();
+                assert_eq!(&received[..size], expected);
+            }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_cannot_be_sent_at_all_is_told_apart_from_the_rest() {
+        use crate::net::datagrams::Datagrams;
+        let mut socket = Datagrams::bind(peer(0), false).unwrap();
+        let receiver = std::net::UdpSocket::bind(peer(0)).unwrap();
+        let mut batch = SendBatch::default();
+        for to in [receiver.local_addr().unwrap(), peer(0), receiver.local_addr().unwrap()] {
+            batch.push(None, to, b"xx");
+            batch.push(None, to, b"yyyy");
+        }
+        socket.send_batch(&mut batch);
+        // Nobody has port 0.
+        let taken: Vec<bool> = batch.outcomes().map(|(_, taken)| taken).collect();
+        assert_eq!(taken, [true, true, false, false, true, true]);
+        assert_eq!(socket.trains_refused(), 0);
+    }
 }
