@@ -191,7 +191,7 @@ fn an_unknown_lesson_names_the_nearest() {
     let expected = "\
 error: invalid value 'bakclog' for '[LESSON]'
   [possible values: socket, udp, tcp, calls, errors, bytestream, half, byte-order, udp-header, \
-ports, concurrency, nonblocking, backlog, close, overhead, fetch]
+ports, concurrency, nonblocking, backlog, close, overhead, latency, fetch]
 
   tip: a similar value exists: 'backlog'
 

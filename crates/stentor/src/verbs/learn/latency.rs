@@ -12,7 +12,7 @@ use stentor_core::seed::Seed;
 use stentor_core::service::fault::{Fault, Faults};
 
 use super::service::with_service;
-use super::stage::{Stage, Stop};
+use super::stage::{Stage, Stop, now};
 use crate::complaint::Complaint;
 use crate::drive::load::outcome::{Config, Outcome};
 use crate::drive::load::{Peer, Plan, run};
@@ -20,6 +20,7 @@ use crate::drive::load::{Peer, Plan, run};
 /// Silent during the first quarter of every second.
 const STALL: &str = "stall=250ms/1s";
 const SILENT: Duration = Duration::from_millis(250);
+const SENTENCE: &[u8] = b"hello world";
 /// How long each measurement asks: whole periods of the stall.
 const LENGTH: Duration = Duration::from_secs(3);
 /// Requests per second of the open loop.
@@ -37,6 +38,7 @@ pub(super) fn play(stage: &mut Stage<'_>) -> Result<(), Stop> {
         stage,
         |plan| plan.faults = faults,
         |stage, service| {
+            by_hand(stage, service.tcp)?;
             stage.step(
                 "One client asks in a closed loop: again as soon as it is answered.",
                 "While the server is silent this client asks nothing, so one request waits in \
@@ -51,6 +53,27 @@ pub(super) fn play(stage: &mut Stage<'_>) -> Result<(), Stop> {
             let open = measure(stage, service.tcp, Pace::Constant(RATE), 4)?;
             compare(stage, &closed, &open)
         },
+    )
+}
+
+/// One question, call by call: it comes at the beginning of a silence.
+fn by_hand(stage: &mut Stage<'_>, target: SocketAddr) -> Result<(), Stop> {
+    stage.step(
+        "One client asks once, just when the server falls silent.",
+        "The kernel takes the bytes at once; only the answer waits, and with it whoever called \
+         recv.",
+    )?;
+    let client = stage.connected("client", target)?;
+    let asked = now();
+    stage.send(&client, SENTENCE)?;
+    let answer = stage.recv_all(&client, SENTENCE.len())?;
+    let waited = now().since(asked);
+    stage.fact("waited", shown(waited))?;
+    stage.close(client)?;
+    stage.claim(
+        "The answer is right, whenever it comes: nothing tells a client that it is late.",
+        answer == SENTENCE.to_ascii_uppercase(),
+        shown(waited),
     )
 }
 
