@@ -3,6 +3,7 @@
 pub mod both;
 pub mod fetch;
 pub mod generate;
+pub mod impair;
 pub mod learn;
 pub mod send;
 pub mod serve;

@@ -147,7 +147,7 @@ impl Exchange {
     }
 
     /// Takes what clients have sent into the link, up to a fair share.
-    pub(super) fn from_clients(
+    pub(super) fn receive_clients(
         &mut self,
         now: Moment,
         batch: &mut Batch,
@@ -177,7 +177,7 @@ impl Exchange {
     }
 
     /// Takes what the upstream has answered to one client into the link.
-    pub(super) fn from_upstream(
+    pub(super) fn receive_upstream(
         &mut self,
         key: usize,
         now: Moment,
@@ -211,14 +211,14 @@ impl Exchange {
     pub(super) fn deliver(&mut self, now: Moment) -> Option<Moment> {
         let up = loop {
             match self.up.poll(now) {
-                Output::Deliver(delivery) => self.to_upstream(delivery, now),
+                Output::Deliver(delivery) => self.send_upstream(delivery, now),
                 Output::Wait(moment) => break Some(moment),
                 Output::Idle => break None,
             }
         };
         let down = loop {
             match self.down.poll(now) {
-                Output::Deliver(delivery) => self.to_client(delivery, now),
+                Output::Deliver(delivery) => self.send_client(delivery, now),
                 Output::Wait(moment) => break Some(moment),
                 Output::Idle => break None,
             }
@@ -226,7 +226,7 @@ impl Exchange {
         [up, down].into_iter().flatten().min()
     }
 
-    fn to_upstream(&mut self, mut delivery: Delivery<Parcel>, now: Moment) {
+    fn send_upstream(&mut self, mut delivery: Delivery<Parcel>, now: Moment) {
         note(&mut self.counts.lateness, &delivery, now);
         delivery.flip();
         let Parcel { flow, serial, bytes } = delivery.payload;
@@ -246,7 +246,7 @@ impl Exchange {
         self.counts.not_sent += u64::from(sent.is_err());
     }
 
-    fn to_client(&mut self, mut delivery: Delivery<Parcel>, now: Moment) {
+    fn send_client(&mut self, mut delivery: Delivery<Parcel>, now: Moment) {
         note(&mut self.counts.lateness, &delivery, now);
         delivery.flip();
         let Parcel { flow, serial, bytes } = delivery.payload;

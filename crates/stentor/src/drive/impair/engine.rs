@@ -370,14 +370,14 @@ impl Engine {
             }
         };
         match flow {
-            Some(flow) => exchange.from_upstream(flow, now, &mut self.batch, &mut hear),
+            Some(flow) => exchange.receive_upstream(flow, now, &mut self.batch, &mut hear),
             None => {
                 let (registry, sources) = (&self.registry, &mut self.sources);
                 let mut register = |fd, flow| {
                     let source = Source::Flow(id, flow);
                     Engine::register(registry, sources, fd, source, Interest::READABLE)
                 };
-                exchange.from_clients(now, &mut self.batch, &mut register, &mut hear);
+                exchange.receive_clients(now, &mut self.batch, &mut register, &mut hear);
             }
         }
         for key in std::mem::take(&mut exchange.left) {

@@ -4,9 +4,11 @@
 //! them from outside. What happens to bytes and datagrams is decided by [`stentor_core::link`], what
 //! was meant by words or by an API is left to the verbs.
 
+mod beside;
 mod datagrams;
 mod engine;
 mod lateness;
+mod recorded;
 mod stream;
 mod tally;
 
@@ -26,7 +28,9 @@ use stentor_os::failure::Failure;
 use stentor_os::net::datagrams::Datagrams;
 use stentor_os::net::listener::{self, Listen};
 
+pub use beside::{Beside, beside};
 pub use lateness::Lateness;
+pub use recorded::traces;
 pub use tally::{Counts, StreamCounts, UnitCounts};
 
 use datagrams::Exchange;
@@ -51,9 +55,9 @@ pub enum Rules {
     /// To UDP datagrams.
     Units {
         /// From the clients.
-        up: Way,
+        up: Box<Way>,
         /// To the clients.
-        down: Way,
+        down: Box<Way>,
     },
 }
 
@@ -84,8 +88,8 @@ impl Rules {
     pub fn units(spec: &Spec, [up, down]: [Option<Trace>; 2]) -> Result<Rules, KnobError> {
         spec.up.check_units()?;
         spec.down.check_units()?;
-        let up = Way { knobs: spec.up.clone(), trace: up };
-        Ok(Rules::Units { up, down: Way { knobs: spec.down.clone(), trace: down } })
+        let way = |knobs: &Knobs, trace| Box::new(Way { knobs: knobs.clone(), trace });
+        Ok(Rules::Units { up: way(&spec.up, up), down: way(&spec.down, down) })
     }
 }
 
