@@ -22,17 +22,6 @@ pub enum Transport {
     Unix,
 }
 
-impl Transport {
-    /// As a target names it: `tcp`, `udp`, `unix`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Transport::Tcp => "tcp",
-            Transport::Udp => "udp",
-            Transport::Unix => "unix",
-        }
-    }
-}
-
 /// A machine, by address or by a name still to be resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {

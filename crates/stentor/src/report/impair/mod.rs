@@ -40,8 +40,7 @@ const fn tier(transport: Transport) -> &'static str {
 pub fn ready(title: &Title) -> String {
     let Title { transport, listen, target, link } = title;
     let link = if link.is_empty() { "nothing is changed" } else { link };
-    let name = transport.name();
-    format!("{name}://{listen} leads to {target}: {link}\n  ({})", tier(*transport))
+    format!("{transport}://{listen} leads to {target}: {link}\n  ({})", tier(*transport))
 }
 
 /// One line while it runs.
@@ -68,7 +67,7 @@ pub fn text(proxies: &[(Title, Counts)]) -> String {
     let mut text = String::new();
     for (title, counts) in proxies {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{}://{}", title.transport.name(), title.listen);
+        let _ = writeln!(text, "{}://{}", title.transport, title.listen);
         match counts {
             Counts::Stream(streams) => stream(&mut text, streams),
             Counts::Units(counts) => units(&mut text, counts),

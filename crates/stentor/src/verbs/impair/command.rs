@@ -69,11 +69,10 @@ impl Child {
 
 fn refused(program: &OsStr, error: &io::Error) -> Complaint {
     let what = format!("{}: {}", program.to_string_lossy(), stentor_os::failure::describe(error));
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            Complaint::new(Exit::NotFound, what, "Give its path, or put it on PATH.")
-        }
-        _ => Complaint::new(Exit::NotExecutable, what, "chmod +x makes a file executable."),
+    if error.kind() == io::ErrorKind::NotFound {
+        Complaint::new(Exit::NotFound, what, "Give its path, or put it on PATH.")
+    } else {
+        Complaint::new(Exit::NotExecutable, what, "chmod +x makes a file executable.")
     }
 }
 

@@ -14,6 +14,7 @@ use crate::drive::impair::{self, Handle, Id, Proxy, Refusal, Rules};
 use crate::drive::reach::{self, Family};
 use crate::report::impair::Title;
 use crate::report::json::impair::Config;
+use crate::verbs::seed;
 
 /// How long a name may take to resolve.
 const RESOLVE_MAX: Duration = Duration::from_secs(10);
@@ -42,12 +43,6 @@ pub(super) struct Opened {
     pub(super) transport: Transport,
     pub(super) address: SocketAddr,
     pub(super) title: Title,
-}
-
-/// Without `--seed`: a number from the clock, printed so that it can be given again.
-fn fresh_seed() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |since| u64::from(since.subsec_nanos()) ^ since.as_secs())
 }
 
 /// What a link's words mean for a transport, with its recorded links read.
@@ -91,7 +86,7 @@ impl Plan {
             match all.and(first) {
                 Ok(rules) => possible.push((*transport, rules)),
                 Err(complaint) => {
-                    let name = transport.name().to_uppercase();
+                    let name = transport.to_string().to_uppercase();
                     notices.push(format!("without {name}: {}", complaint.what));
                     refused = Some(complaint);
                 }
@@ -103,7 +98,7 @@ impl Plan {
             }
             _ => {}
         }
-        let seed = Seed(args.seed.unwrap_or_else(fresh_seed));
+        let seed = seed::given_or_fresh(args.seed);
         let target = target.clone();
         Ok(Plan { listen, target, upstream, rules: possible, spec, scenario, seed, notices })
     }
@@ -116,7 +111,7 @@ impl Plan {
             for (transport, rules) in &self.rules {
                 let port = opened.first().map_or(self.listen.port(), |first| first.address.port());
                 let proxy = Proxy {
-                    name: transport.name().to_owned(),
+                    name: transport.to_string(),
                     listen: SocketAddr::new(self.listen.ip(), port),
                     upstream: self.upstream.clone(),
                     rules: rules.clone(),
@@ -164,7 +159,7 @@ impl Plan {
         Config {
             listen: opened
                 .iter()
-                .map(|one| format!("{}://{}", one.transport.name(), one.address))
+                .map(|one| format!("{}://{}", one.transport, one.address))
                 .collect(),
             target: self.target.clone(),
             upstream: self.upstream.iter().map(ToString::to_string).collect(),
