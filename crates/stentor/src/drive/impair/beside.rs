@@ -31,7 +31,7 @@ pub fn beside(
     target: &[SocketAddr],
 ) -> Result<Beside, Complaint> {
     let rules = match transport {
-        Transport::Tcp => Rules::stream(spec),
+        Transport::Tcp => Rules::stream(spec, traces(spec)?),
         Transport::Udp => Rules::units(spec, traces(spec)?),
         Transport::Unix => {
             let what = "--link leads over TCP or UDP, and the target is a unix socket";

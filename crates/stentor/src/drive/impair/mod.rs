@@ -71,14 +71,15 @@ pub struct Way {
 }
 
 impl Rules {
-    /// What a link's words mean for streams.
+    /// What a link's words mean for streams; `traces` are those that the words name, up and down.
     ///
     /// # Errors
     /// A setting that makes no sense, or only for datagrams.
-    pub fn stream(spec: &Spec) -> Result<Rules, KnobError> {
+    pub fn stream(spec: &Spec, [up, down]: [Option<Trace>; 2]) -> Result<Rules, KnobError> {
         let refuse = spec.up.stream.refuse.or(spec.down.stream.refuse);
         let before = StreamKnobs { refuse, ..StreamKnobs::default() };
-        Ok(Rules::Stream { up: toxics(&spec.up)?, down: toxics(&spec.down)?, before })
+        let up = toxics(&spec.up, up.as_ref())?;
+        Ok(Rules::Stream { up, down: toxics(&spec.down, down.as_ref())?, before })
     }
 
     /// What a link's words mean for datagrams; `traces` are those that the words name, up and down.

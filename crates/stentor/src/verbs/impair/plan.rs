@@ -47,9 +47,10 @@ pub(super) struct Opened {
 
 /// What a link's words mean for a transport, with its recorded links read.
 pub(super) fn rules(transport: Transport, spec: &Spec) -> Result<Rules, Complaint> {
+    let traces = impair::traces(spec)?;
     let rules = match transport {
-        Transport::Udp => Rules::units(spec, impair::traces(spec)?),
-        Transport::Tcp | Transport::Unix => Rules::stream(spec),
+        Transport::Udp => Rules::units(spec, traces),
+        Transport::Tcp | Transport::Unix => Rules::stream(spec, traces),
     };
     rules.map_err(|error| Complaint::usage(error.to_string(), ""))
 }
