@@ -94,8 +94,11 @@ impl Plan {
             }
         }
         match refused {
-            Some(complaint) if possible.is_empty() || complaint.exit != Exit::Usage => {
-                return Err(complaint);
+            Some(complaint) if complaint.exit != Exit::Usage => return Err(complaint),
+            Some(complaint) if transports.len() == 1 => return Err(complaint),
+            Some(_) if possible.is_empty() => {
+                let next = "Leave one of them out, or start an impair for each transport.";
+                return Err(Complaint::usage(notices.join("; "), next));
             }
             _ => {}
         }
