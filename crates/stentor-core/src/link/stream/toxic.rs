@@ -87,6 +87,27 @@ impl Toxic {
     }
 }
 
+impl Toxic {
+    /// After how long it ends the stream by itself, and from when that counts.
+    pub(super) const fn ends_after(&self) -> Option<(Duration, Since)> {
+        match self {
+            Toxic::Timeout(Some(after)) | Toxic::HalfClose(after) => Some((*after, Since::Begin)),
+            Toxic::ResetPeer { after, since } => Some((*after, *since)),
+            Toxic::Timeout(None)
+            | Toxic::Noop
+            | Toxic::Latency { .. }
+            | Toxic::Bandwidth(_)
+            | Toxic::Recorded(_)
+            | Toxic::SlowClose(_)
+            | Toxic::Slicer(_)
+            | Toxic::LimitData(_)
+            | Toxic::Stall(_)
+            | Toxic::Corrupt(_)
+            | Toxic::LossAsDelay { .. } => None,
+        }
+    }
+}
+
 /// A toxic in a chain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Named {
