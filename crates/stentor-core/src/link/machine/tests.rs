@@ -357,6 +357,36 @@ fn shapes_are_named() {
 
 proptest! {
     #[test]
+    fn any_trace_carries_units_in_their_order(
+        text in "([0-9]{1,3}\n){1,5}|([0-9]{1,2}(\\.[0-9])? [0-9]{1,2}(\\.[0-9])?\n){2,5}|0 0\n\
+                 3155760000 0\n3155760000.000000001 1",
+        first in proptest::sample::select(vec![0, 7, u64::MAX / 2, u64::MAX]),
+    ) {
+        let mut text = text;
+        if !text.contains(' ') {
+            let mut stamps: Vec<u32> = text.lines().map(|line| line.parse().unwrap()).collect();
+            stamps.sort_unstable();
+            text = stamps.iter().map(|stamp| format!("{stamp}\n")).collect();
+        }
+        if let Ok(trace) = text.parse::<Trace>() {
+            let knobs = Knobs { trace: Some("x".to_owned()), ..Knobs::default() };
+            let mut link = Link::new(&knobs, Some(&trace), Seed(1), "up").unwrap();
+            for (number, bytes) in [0_usize, 1, 1499, 1500, 1501, 65_535].into_iter().enumerate() {
+                let now = Moment::from_nanos(first.saturating_add(number as u64 * 700_000));
+                link.handle(now, Unit::new(number, bytes), &mut |_| {});
+            }
+            let mut before = Moment::START;
+            for number in 0..6 {
+                let next = link.poll(Moment::from_nanos(u64::MAX));
+                let Output::Deliver(unit) = next else { panic!("{next:?}") };
+                prop_assert_eq!(unit.payload, number);
+                prop_assert!(unit.due >= unit.sent && unit.due >= before);
+                before = unit.due;
+            }
+        }
+    }
+
+    #[test]
     fn every_unit_is_accounted_for(
         words in proptest::sample::select(vec![
             EVERYTHING, "", "loss=20%,duplicate=20%", "rate=1Mbit,queue=3p,duplicate=50%",

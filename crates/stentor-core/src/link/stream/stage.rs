@@ -139,8 +139,13 @@ impl Stage {
         if self.ended && matches!(piece, Piece::Bytes(_) | Piece::End) {
             return;
         }
-        let throws = matches!(self.named.toxic, Toxic::Timeout(_) | Toxic::ResetPeer { .. });
-        if self.strikes && throws && matches!(piece, Piece::Bytes(_)) {
+        // An end that passed would begin an orderly close, which no reset can follow.
+        let throws = match piece {
+            Piece::Bytes(_) => self.named.toxic.swallows(),
+            Piece::End => matches!(self.named.toxic, Toxic::ResetPeer { .. }),
+            Piece::Close | Piece::Reset => false,
+        };
+        if self.strikes && throws {
             self.threw_away = true;
             return;
         }

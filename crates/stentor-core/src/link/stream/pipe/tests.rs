@@ -72,7 +72,10 @@ fn check(toxics: &[Toxic], pieces: &[(u64, usize)], end: u64, expected: &str) {
     pipe.finish(at(end));
     out.push(drain(&mut pipe, at(10_000_000), &mut kept));
     out.retain(|part| !part.is_empty());
-    assert_eq!(out.join(" "), expected, "{toxics:?}");
+    // A connection that is over says so for ever.
+    let over = out.iter().position(|part| part.ends_with("close") || part.ends_with("reset"));
+    out.truncate(over.map_or(out.len(), |over| over + 1));
+    assert_eq!(out.join(" ").trim(), expected, "{toxics:?}");
     if toxics.iter().all(Toxic::keeps_bytes) {
         assert_eq!(kept, sent, "{toxics:?}");
     }
@@ -89,15 +92,15 @@ fn each_toxic_does_what_it_says() {
     check(&[Toxic::Bandwidth(BitRate(8000))], &[(0, 25)], 6, "10:10 20:10 25:5 finish");
     check(&[Toxic::SlowClose(ms(100))], &two, 6, "0:10 5:10 finish");
     check(&[Toxic::LimitData(15)], &two, 6, "0:10 5:5 close");
-    check(&[Toxic::LimitData(10)], &two, 6, "0:10 close close");
-    check(&[Toxic::LimitData(0)], &[], 6, " close");
+    check(&[Toxic::LimitData(10)], &two, 6, "0:10 close");
+    check(&[Toxic::LimitData(0)], &[], 6, "close");
     check(&[Toxic::LimitData(30)], &two, 6, "0:10 5:10 finish");
     check(&[Toxic::HalfClose(ms(3))], &two, 6, "0:10 finish");
-    check(&[Toxic::Timeout(Some(ms(3)))], &two, 6, " close  close  close");
+    check(&[Toxic::Timeout(Some(ms(3)))], &two, 6, "close");
     check(&[Toxic::Timeout(None)], &two, 6, "finish");
     let reset = |since| Toxic::ResetPeer { after: ms(4), since };
-    check(&[reset(Since::Begin)], &[], 6, " reset  reset");
-    check(&[reset(Since::Data)], &[(5, 1)], 6, " reset");
+    check(&[reset(Since::Begin)], &[], 6, "reset");
+    check(&[reset(Since::Data)], &[(5, 1)], 6, "reset");
     let slice = Slice { average: 4, variation: 0, pause: ms(1) };
     check(&[Toxic::Slicer(slice)], &[(0, 10)], 6, "0:4 1:4 2:2 finish");
     let stall = Stall { silent: ms(10), every: ms(40) };
