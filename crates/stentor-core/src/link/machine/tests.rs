@@ -1,6 +1,12 @@
 //! Links in virtual time: what each knob does, that nothing is lost uncounted, and that the figures
 //! are those that were asked for.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the numbers of tests are small"
+)]
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,5 +1,7 @@
 //! Pipes in virtual time: what each toxic does, and that every other byte comes out as it went in.
 
+#![allow(clippy::cast_possible_truncation, reason = "the numbers of tests are small")]
+
 use std::time::Duration;
 
 use super::*;
