@@ -15,7 +15,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use stentor_core::link::{Spec, Turn};
+use stentor_core::link::Turn;
 use stentor_core::moment::Moment;
 use stentor_core::units::Span;
 use stentor_os::failure::Failure;
@@ -26,6 +26,7 @@ use crate::complaint::{Complaint, Exit};
 use crate::drive::impair::{self, Counts, Running};
 use crate::report::json::{self, Envelope};
 use crate::report::{console, impair as report};
+use crate::verbs::link::Words;
 use command::Child;
 use plan::{Opened, Plan};
 
@@ -54,7 +55,7 @@ pub struct Args {
     command: Vec<OsString>,
     /// What the network does, in both directions
     #[arg(long, value_name = "SPEC")]
-    link: Option<Spec>,
+    link: Option<Words>,
     /// The same, for what clients send
     #[arg(long, value_name = "SPEC")]
     up: Option<String>,
@@ -235,7 +236,8 @@ fn turn(
         match scenario.poll(now) {
             Turn::Set(_, spec) => {
                 for one in opened {
-                    running.handle().set(one.id, plan::rules(one.transport, &spec)?)?;
+                    let (rules, _) = plan::rules(one.transport, &spec, plan.preset)?;
+                    running.handle().set(one.id, rules)?;
                 }
             }
             Turn::Wait(moment) => return Ok(Some(moment.since(now))),

@@ -30,6 +30,8 @@ pub(super) struct Plan {
     /// Which transports, each with what is done to it at first.
     rules: Vec<(Transport, Rules)>,
     spec: Spec,
+    /// Whether it is a preset's, of which streams carry what they can.
+    pub(super) preset: bool,
     pub(super) scenario: Option<Scenario>,
     pub(super) seed: Seed,
     /// What a person should know before it begins.
@@ -46,11 +48,19 @@ pub(super) struct Opened {
 }
 
 /// What a link's words mean for a transport, with its recorded links read.
-pub(super) fn rules(transport: Transport, spec: &Spec) -> Result<Rules, Complaint> {
+/// Of a preset a stream carries what it can; the words of the rest are named.
+pub(super) fn rules(
+    transport: Transport,
+    spec: &Spec,
+    preset: bool,
+) -> Result<(Rules, Vec<&'static str>), Complaint> {
     let traces = impair::traces(spec)?;
     let rules = match transport {
-        Transport::Udp => Rules::units(spec, traces),
-        Transport::Tcp | Transport::Unix => Rules::stream(spec, traces),
+        Transport::Udp => Rules::units(spec, traces).map(|rules| (rules, Vec::new())),
+        Transport::Tcp | Transport::Unix if preset => Rules::stream_of(spec, traces),
+        Transport::Tcp | Transport::Unix => {
+            Rules::stream(spec, traces).map(|rules| (rules, Vec::new()))
+        }
     };
     rules.map_err(|error| Complaint::usage(error.to_string(), ""))
 }
@@ -74,6 +84,7 @@ impl Plan {
         let listen = listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
 
         let spec = spec(args)?;
+        let preset = args.link.as_ref().is_some_and(|words| words.preset);
         let scenario = args.scenario.as_deref().map(|path| scenario::read(path, &spec));
         let scenario = scenario.transpose()?;
         let settings = || {
@@ -82,10 +93,16 @@ impl Plan {
         };
         let (mut possible, mut notices, mut refused) = (Vec::new(), Vec::new(), None);
         for transport in &transports {
-            let first = rules(*transport, &spec);
-            let all = settings().try_for_each(|spec| rules(*transport, spec).map(drop));
+            let first = rules(*transport, &spec, preset);
+            let all = settings().try_for_each(|spec| rules(*transport, spec, preset).map(drop));
             match all.and(first) {
-                Ok(rules) => possible.push((*transport, rules)),
+                Ok((rules, left_out)) => {
+                    possible.push((*transport, rules));
+                    if !left_out.is_empty() {
+                        let words = left_out.join(", ");
+                        notices.push(format!("TCP cannot carry this link's {words}"));
+                    }
+                }
                 Err(complaint) => {
                     let name = transport.to_string().to_uppercase();
                     notices.push(format!("without {name}: {}", complaint.what));
@@ -104,7 +121,17 @@ impl Plan {
         }
         let seed = seed::given_or_fresh(args.seed);
         let target = target.clone();
-        Ok(Plan { listen, target, upstream, rules: possible, spec, scenario, seed, notices })
+        Ok(Plan {
+            listen,
+            target,
+            upstream,
+            rules: possible,
+            spec,
+            preset,
+            scenario,
+            seed,
+            notices,
+        })
     }
 
     /// Opens the proxies, all on one port.
@@ -176,7 +203,7 @@ impl Plan {
 
 /// `--link`, changed by `--up` and `--down`.
 fn spec(args: &Args) -> Result<Spec, Complaint> {
-    let mut spec = args.link.clone().unwrap_or_default();
+    let mut spec = args.link.clone().unwrap_or_default().spec;
     for (name, words) in [("up", &args.up), ("down", &args.down)] {
         let Some(words) = words else { continue };
         let directed: Vec<String> = words.split(',').map(|word| format!("{name}:{word}")).collect();
