@@ -3,6 +3,7 @@
 #[cfg(target_os = "linux")]
 pub mod exchange;
 pub mod http;
+pub mod impair;
 pub mod load;
 pub mod race;
 pub mod reach;

@@ -2,6 +2,7 @@
 
 pub mod chart;
 pub mod console;
+pub mod impair;
 pub mod json;
 pub mod ladder;
 pub mod load;

@@ -3,8 +3,11 @@
 pub mod both;
 pub mod fetch;
 pub mod generate;
+pub mod impair;
 pub mod learn;
+pub mod link;
 pub mod load;
+mod seed;
 pub mod send;
 pub mod serve;
 #[cfg(target_os = "linux")]

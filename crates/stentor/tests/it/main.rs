@@ -1,9 +1,9 @@
 //! The integration tests: the real binary on real sockets.
 //!
-//! `program` runs it; `both`, `serve`, `send`, `fetch`, `load` and `learn` are a module for each verb;
-//! `lecture` puts the lecture's programs at either end; `samples` are records of traces, which
-//! `trace_files` and `trace_measures` judge and time as files; `help` keeps the golden help; `tidy`
-//! keeps what a compiler cannot.
+//! `program` runs it; `both`, `serve`, `send`, `fetch`, `trace`, `load`, `impair` and `learn` are a module
+//! for each verb; `lecture` puts the lecture's programs at either end; `samples` are records of
+//! traces, which `trace_files` and `trace_measures` judge and time as files; `help` keeps the golden
+//! help; `tidy` keeps what a compiler cannot.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,6 +16,7 @@
 mod both;
 mod fetch;
 mod help;
+mod impair;
 mod learn;
 mod lecture;
 mod load;

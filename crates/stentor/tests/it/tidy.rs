@@ -113,6 +113,7 @@ const CORE_MAY_USE: &[(&str, &[&str])] = &[
     ("exchange", &["casing", "moment", "seed"]),
     ("load", &["casing", "measure", "moment", "seed", "units"]),
     ("measure", &["moment", "units"]),
+    ("link", &["moment", "seed", "units"]),
     ("moment", &[]),
     ("seed", &[]),
     ("service", &["casing", "moment", "seed", "units"]),

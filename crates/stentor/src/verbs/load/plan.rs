@@ -14,7 +14,6 @@ use stentor_core::load::payload::Source;
 use stentor_core::load::verify::Pattern;
 use stentor_core::load::{self, Condition, DEPTH_MAX, Framing, Limit, Pace, Payload, Verify};
 use stentor_core::moment::Moment;
-use stentor_core::seed::Seed;
 use stentor_core::units::{Amount, Span};
 use stentor_os::failure::Failure;
 use stentor_os::signal::Interrupts;
@@ -25,6 +24,7 @@ use crate::drive::load::outcome::Config;
 use crate::drive::load::{Peer, Plan};
 use crate::drive::race::{self, Options};
 use crate::drive::reach::{self, Family};
+use crate::verbs::seed;
 
 /// The longest run, ramp, warm-up, wait and interval: a week.
 const SPAN_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -144,7 +144,7 @@ impl Args {
         let framing = self.framing(transport)?;
         let depth = self.depth(transport, pace, connections)?;
         let verify = verify(&self.verify)?;
-        let seed = Seed(self.seed.unwrap_or_else(fresh_seed));
+        let seed = seed::given_or_fresh(self.seed);
         let (source, source_words) = self.source(&framing)?;
         let payload = Payload::new(&source, &framing, &verify, depth, seed)
             .map_err(|error| Complaint::usage(error.to_string(), ""))?;
@@ -460,10 +460,4 @@ fn span(flag: &str, Span(span): Span) -> Result<Duration, Complaint> {
         return Err(Complaint::usage(what, "More than nothing, and at most a week (168h)."));
     }
     Ok(span)
-}
-
-/// Without `--seed`: a number from the clock, printed so that it can be given again.
-fn fresh_seed() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |since| u64::from(since.subsec_nanos()) ^ since.as_secs())
 }
