@@ -61,12 +61,17 @@ pub struct Link {
 impl LinkArgs {
     /// The link, if one was asked for.
     pub(crate) fn link(&self) -> Option<Link> {
-        let Words { spec, preset } = self.link.clone()?;
-        Some(Link { spec, preset, seed: seed::given_or_fresh(self.seed) })
+        let words = self.link.clone()?;
+        Some(Link::of(words, seed::given_or_fresh(self.seed)))
     }
 }
 
 impl Link {
+    /// The link that `words` ask for.
+    pub(crate) fn of(Words { spec, preset }: Words, seed: Seed) -> Link {
+        Link { spec, preset, seed }
+    }
+
     /// Puts it before the addresses of a target.
     pub(crate) fn before(
         &self,

@@ -52,6 +52,8 @@ pub struct Config {
     pub seed: Seed,
     /// The conditions of `--fail-if`, as they were written.
     pub fail_if: Vec<String>,
+    /// The worse network before the target, in its words; `None`: none.
+    pub link: Option<String>,
 }
 
 /// One line of the course of a run: what happened in it. The lines add up to the whole.

@@ -40,6 +40,7 @@ pub struct Config {
     pub interval_ns: u64,
     pub seed: u64,
     pub fail_if: Vec<String>,
+    pub link: Option<String>,
 }
 
 /// What came of it.
@@ -192,6 +193,7 @@ impl From<&outcome::Config> for Config {
             interval_ns: ns(config.interval),
             seed: config.seed.0,
             fail_if: config.fail_if.clone(),
+            link: config.link.clone(),
         }
     }
 }

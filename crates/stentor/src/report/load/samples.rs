@@ -30,6 +30,7 @@ pub(super) fn config(target: &str) -> Config {
         interval: Duration::from_secs(1),
         seed: Seed(42),
         fail_if: vec![],
+        link: None,
     }
 }
 

@@ -176,6 +176,7 @@ fn plan(target: SocketAddr, pace: Pace, connections: usize) -> Result<Plan, Comp
         interval: LENGTH,
         seed,
         fail_if: Vec::new(),
+        link: None,
     };
     Ok(Plan {
         peer: Peer::Tcp(target),

@@ -17,6 +17,7 @@ use crate::complaint::{Complaint, Exit};
 use crate::drive::load;
 use crate::drive::load::outcome::{Config, Outcome};
 use crate::report::load::Head;
+use crate::verbs::link::Words;
 use output::{Outputs, Progress};
 use plan::Wish;
 
@@ -99,7 +100,10 @@ pub struct Args {
     /// Makes the run bad (exit 1) if this holds: p99>5ms, mean>1ms, loss>0.1%, rate<900 (repeatable)
     #[arg(long, value_name = "CONDITION")]
     fail_if: Vec<String>,
-    /// From which all chance follows [default: a new one, printed]
+    /// Puts a worse network before the target, by the words of impair: delay=20ms,loss=1%
+    #[arg(long, value_name = "SPEC")]
+    link: Option<Words>,
+    /// From which all chance follows, the link's too [default: a new one, printed]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Length of the lines of the course [default: 1s, longer for runs beyond 5 minutes]
@@ -153,7 +157,10 @@ pub fn run(args: Args) -> Result<Exit, Complaint> {
 fn drive(wish: Wish, progress: &mut Progress) -> Result<(Config, Outcome), Complaint> {
     let fail = |error| Failure::new("sigaction", "SIGINT and SIGTERM", error);
     let interrupts = Interrupts::install().map_err(fail)?;
-    let plan = wish.resolve(&interrupts)?;
-    let outcome = load::run(&plan, &interrupts, &mut |interval| progress.show(interval))?;
+    let (plan, link) = wish.resolve(&interrupts)?;
+    let ran = load::run(&plan, &interrupts, &mut |interval| progress.show(interval));
+    let Some((link, beside)) = link else { return Ok((plan.config, ran?)) };
+    let mut outcome = ran.map_err(|complaint| link.explain(&beside, complaint))?;
+    outcome.warnings.push(link.told(&beside));
     Ok((plan.config, outcome))
 }

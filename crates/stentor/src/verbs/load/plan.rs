@@ -20,10 +20,12 @@ use stentor_os::signal::Interrupts;
 
 use super::Args;
 use crate::complaint::Complaint;
+use crate::drive::impair::Beside;
 use crate::drive::load::outcome::Config;
 use crate::drive::load::{Peer, Plan};
 use crate::drive::race::{self, Options};
 use crate::drive::reach::{self, Family};
+use crate::verbs::link::Link;
 use crate::verbs::seed;
 
 /// The longest run, ramp, warm-up, wait and interval: a week.
@@ -82,6 +84,7 @@ pub(super) struct Wish {
     duration: Option<Duration>,
     conditions: Vec<Condition>,
     config: Config,
+    link: Option<Link>,
 }
 
 impl Wish {
@@ -90,11 +93,16 @@ impl Wish {
         &self.config
     }
 
-    /// Finds the address; of several the first that can be connected to.
+    /// Finds the address, of several the first that can be connected to; and puts the link before
+    /// it, which lasts as long as it is kept.
     ///
     /// # Errors
-    /// A name that has no address (exit 3), or none that answers; a signal (130).
-    pub(super) fn resolve(mut self, interrupts: &Interrupts) -> Result<Plan, Complaint> {
+    /// A name that has no address (exit 3), or none that answers; a link that makes no sense (2); a
+    /// signal (130).
+    pub(super) fn resolve(
+        mut self,
+        interrupts: &Interrupts,
+    ) -> Result<(Plan, Option<(Link, Beside)>), Complaint> {
         let timeout = self.plan.timeout;
         let peer = match (self.place, self.transport) {
             (Place::Path(path), _) => Peer::Unix(PathBuf::from(path)),
@@ -111,17 +119,43 @@ impl Wish {
                 }
             }
         };
+        let (peer, link) = match self.link {
+            None => (peer, None),
+            Some(link) => {
+                let (transport, target) = match &peer {
+                    Peer::Tcp(address) => (Transport::Tcp, vec![*address]),
+                    Peer::Udp(address) => (Transport::Udp, vec![*address]),
+                    Peer::Unix(_) => (Transport::Unix, Vec::new()),
+                };
+                let beside = link.before(transport, &target)?;
+                let near = match transport {
+                    Transport::Udp => Peer::Udp(beside.address),
+                    Transport::Tcp | Transport::Unix => Peer::Tcp(beside.address),
+                };
+                (near, Some((link, beside)))
+            }
+        };
         self.config.peer = Some(match &peer {
             Peer::Tcp(address) | Peer::Udp(address) => address.to_string(),
             Peer::Unix(path) => path.display().to_string(),
         });
-        Ok(Plan {
+        let plan = Plan {
             peer,
             load: self.plan,
             duration: self.duration,
             conditions: self.conditions,
             config: self.config,
-        })
+        };
+        Ok((plan, link))
+    }
+}
+
+/// Bytes of a request of this source; of a template those of its text.
+fn length(source: &Source) -> usize {
+    match source {
+        Source::Fixed(bytes) => bytes.len(),
+        Source::Template(text) => text.len(),
+        Source::Letters(length) => *length,
     }
 }
 
@@ -148,11 +182,7 @@ impl Args {
         let (source, source_words) = self.source(&framing)?;
         let payload = Payload::new(&source, &framing, &verify, depth, seed)
             .map_err(|error| Complaint::usage(error.to_string(), ""))?;
-        let length = match &source {
-            Source::Fixed(bytes) => bytes.len(),
-            Source::Template(text) => text.len(),
-            Source::Letters(_) => usize::try_from(self.length.0).unwrap_or(usize::MAX),
-        };
+        let length = length(&source);
         let conditions = conditions(&self.fail_if)?;
         let config = Config {
             target: Target { transport: Some(transport), place: target.place.clone() },
@@ -173,7 +203,9 @@ impl Args {
             interval: self.interval(duration, pace_words)?,
             seed,
             fail_if: self.fail_if.clone(),
+            link: self.link.as_ref().map(|words| words.spec.to_string()),
         };
+        let link = self.link.clone().map(|words| Link::of(words, seed));
         let plan = load::Plan {
             pace,
             limit,
@@ -192,7 +224,16 @@ impl Args {
             (_, true) => Family::V6,
             (false, false) => Family::Any,
         };
-        Ok(Wish { family, transport, place: target.place, plan, duration, conditions, config })
+        Ok(Wish {
+            family,
+            transport,
+            place: target.place,
+            plan,
+            duration,
+            conditions,
+            config,
+            link,
+        })
     }
 
     fn target(&self) -> Result<(Target, Transport), Complaint> {
