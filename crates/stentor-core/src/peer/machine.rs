@@ -75,6 +75,11 @@ impl Peer {
         Link(self.links)
     }
 
+    /// What this peer is known by.
+    pub fn id(&self) -> Id {
+        self.settings.id
+    }
+
     /// Whether a line of the person would be taken: there is a conversation, and room.
     pub fn takes_lines(&self) -> bool {
         let wanted = self.talk.as_ref().is_some_and(Talk::takes_lines);
@@ -217,8 +222,8 @@ impl Peer {
         let theirs = self.channels.iter().filter(|channel| channel.dialler == Dialler::Them);
         if theirs.count() >= CHANNELS_MAX - OURS {
             self.counters.unfinished += 1;
-            self.outputs.push_back(Output::Close(link));
             self.tell(Event::Refused(link, Refusal::TooMany));
+            self.outputs.push_back(Output::Close(link));
             return;
         }
         let until = now + GREETING_LIMIT;
@@ -447,7 +452,9 @@ impl Peer {
                     self.outputs.push_back(Output::Close(link));
                 }
                 Stage::Closing => self.close(link),
-                _ => self.refuse(now, link, Refusal::Silent, None),
+                Stage::Greeting | Stage::Offered | Stage::Chosen | Stage::Talking => {
+                    self.refuse(now, link, Refusal::Silent, None);
+                }
             }
         }
         self.expire_talk(now);

@@ -56,7 +56,7 @@ struct World {
 }
 
 fn address(actor: usize) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 1000 + actor as u16))
+    SocketAddr::from(([127, 0, 0, 1], 1000 + u16::try_from(actor).unwrap()))
 }
 
 fn settings(id: u64, name: &str) -> Settings {
@@ -83,7 +83,7 @@ impl World {
             let id = dice.bits();
             let to: Vec<SocketAddr> = dial.iter().map(|to| address(*to)).collect();
             let peer = Peer::new(settings(id, name), &to, Moment::START);
-            let count = dice.below(100) as usize;
+            let count = below(&mut dice, 100);
             let (leaves, wakes) = (None, Some(Moment::START + ms(dice.below(3))));
             let (heard, events) = (Vec::new(), Vec::new());
             let to_say = lines(name, count);
@@ -118,7 +118,7 @@ impl World {
             }
             Output::Send(link, bytes) => {
                 // Cut anywhere, as a network does.
-                for piece in bytes.chunks(1 + self.dice.below(40) as usize) {
+                for piece in bytes.chunks(1 + below(&mut self.dice, 40)) {
                     self.push(who, link, Piece::Bytes(piece.to_vec()));
                 }
                 let now = self.now;
@@ -283,6 +283,10 @@ impl World {
     }
 }
 
+fn below(dice: &mut Dice, bound: u64) -> usize {
+    usize::try_from(dice.below(bound)).unwrap()
+}
+
 fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
@@ -303,9 +307,9 @@ fn every_simultaneous_open_ends_in_one_conversation_and_loses_no_line() {
             doubled += actor.peer.counters().doubled;
         }
         let chosen = |who: usize| {
-            world.actors[who].events.iter().find_map(|event| match event {
-                Event::Began { dialler, chooser, .. } => Some((*dialler, *chooser)),
-                _ => None,
+            world.actors[who].events.iter().find_map(|event| {
+                let Event::Began { dialler, chooser, .. } = event else { return None };
+                Some((*dialler, *chooser))
             })
         };
         let (one, two) = (chosen(0).unwrap(), chosen(1).unwrap());
@@ -331,7 +335,7 @@ fn a_peer_may_leave_at_any_moment_and_what_it_had_taken_arrives() {
     for seed in 0..2000 {
         let mut world = World::new(seed, &[Some(1), Some(0)]);
         let mut dice = Dice::new(Seed(seed), "leaving");
-        let leaver = dice.below(2) as usize;
+        let leaver = below(&mut dice, 2);
         world.actors[leaver].leaves =
             Some(Moment::START + Duration::from_micros(dice.below(20_000)));
         if dice.chance(0.3) {
@@ -412,13 +416,14 @@ fn say(peer: &mut Peer, now: Moment, input: Input<'_>) -> Vec<Output> {
     peer.handle(now, input);
     let mut said = Vec::new();
     loop {
-        match peer.poll(now) {
-            Output::Wait(_) | Output::Idle => return said,
-            over @ Output::Over(_) => {
-                said.push(over);
-                return said;
-            }
-            output => said.push(output),
+        let output = peer.poll(now);
+        if matches!(output, Output::Wait(_) | Output::Idle) {
+            return said;
+        }
+        let over = matches!(output, Output::Over(_));
+        said.push(output);
+        if over {
+            return said;
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod both;
 pub mod fetch;
 pub mod generate;
 pub mod learn;
+pub mod peer;
 pub mod send;
 pub mod serve;
 #[cfg(target_os = "linux")]

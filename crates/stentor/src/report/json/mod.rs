@@ -5,6 +5,7 @@
 
 pub mod fetch;
 pub mod learn;
+pub mod peer;
 pub mod schema;
 pub mod send;
 pub mod serve;
