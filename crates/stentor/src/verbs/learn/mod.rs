@@ -21,6 +21,7 @@ mod header;
 mod nonblocking;
 mod overhead;
 mod page;
+mod peer;
 mod ports;
 mod segments;
 mod service;
@@ -138,6 +139,7 @@ const LESSONS: &[Lesson] = &[
     lesson!(15, "close", Servers, close::play),
     lesson!(16, "overhead", Price, overhead::play),
     lesson!(21, "fetch", Applications, fetch::play),
+    lesson!(22, "peer", Applications, peer::play),
 ];
 
 /// Names and numbers, so that the parser refuses others and names the nearest.
