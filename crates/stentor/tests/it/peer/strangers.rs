@@ -21,6 +21,17 @@ fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8(all).unwrap()
 }
 
+/// A peer that comes in and is heard.
+fn greets(mut ann: Running, address: SocketAddr) {
+    let mut bob = Running::start(&["-w", "60s", "-n", "bob", &address.to_string()]);
+    bob.say("hello\n");
+    bob.end();
+    ann.end();
+    let bob = bob.wait();
+    assert_eq!(bob.code, Some(0), "{}", bob.err);
+    assert_eq!(ann.wait().out, "hello\n");
+}
+
 #[test]
 fn a_third_is_told_busy_and_the_two_talk_on() {
     let (mut ann, mut bob, address) = pair(&[]);
@@ -54,10 +65,7 @@ fn garbage_is_refused_by_name_and_a_peer_comes_in_after_it() {
         assert!(line.contains(shown) && line.ends_with("the connection is closed"), "{line}");
         assert!(!rest(&mut stream).contains("SAY"));
     }
-    let bob = run(&["peer", "-n", "bob", &address.to_string()], b"hello\n");
-    ann.end();
-    assert_eq!(bob.code, None.or(Some(0)), "{}", bob.err);
-    assert_eq!(ann.wait().out, "hello\n");
+    greets(ann, address);
 }
 
 #[test]
@@ -147,8 +155,5 @@ fn a_flood_of_strangers_leaves_room_for_a_peer() {
     let strangers: Vec<_> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
     ann.until("one connection too many at once");
     drop(strangers);
-    let bob = run(&["peer", "-w", "60s", "-n", "bob", &address.to_string()], b"hello\n");
-    ann.end();
-    assert_eq!(bob.code, Some(0), "{}", bob.err);
-    assert_eq!(ann.wait().out, "hello\n");
+    greets(ann, address);
 }
