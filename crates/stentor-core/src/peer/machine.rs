@@ -294,7 +294,10 @@ impl Peer {
     /// The other has said who it is: one of us two now chooses.
     fn greeted(&mut self, now: Moment, link: Link, id: Id, name: Name) {
         if id == self.settings.id {
-            return self.refuse(now, link, Refusal::Ourselves, None);
+            // Our own dialling end is to learn it, too.
+            let dialled = self.channel(link).is_some_and(|channel| channel.dialler == Dialler::Us);
+            let word = (!dialled).then(|| self.greeting());
+            return self.refuse(now, link, Refusal::Ourselves, word);
         }
         let unwanted = self.settings.wanted.as_ref().is_some_and(|wanted| *wanted != name);
         let talk = self.talk.map(|talk| talk.link);

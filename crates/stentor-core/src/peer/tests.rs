@@ -462,7 +462,9 @@ fn a_stranger_is_refused_by_what_it_says_and_by_what_it_does_not_say() {
     let link = peer.next_link();
     say(&mut peer, later, Input::Accepted(link));
     let said = say(&mut peer, later, Input::Bytes(link, b"PEER 1 0000000000000009 ann\n"));
-    assert_eq!(said, [Output::Tell(Event::Refused(link, Refusal::Ourselves)), Output::Close(link)]);
+    let own = Output::Send(link, b"PEER 1 0000000000000009 ann\n".to_vec());
+    let told = Output::Tell(Event::Refused(link, Refusal::Ourselves));
+    assert_eq!(said, [told, own, Output::Shut(link)]);
     assert!(peer.counters().check());
 }
 
