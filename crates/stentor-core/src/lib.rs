@@ -15,6 +15,7 @@ pub mod link;
 pub mod load;
 pub mod measure;
 pub mod moment;
+pub mod peer;
 pub mod seed;
 pub mod service;
 pub mod timeline;

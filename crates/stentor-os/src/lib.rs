@@ -15,6 +15,7 @@ pub mod privilege;
 pub mod process;
 pub mod resolve;
 pub mod signal;
+pub mod terminal;
 pub mod timer;
 #[cfg(target_os = "linux")]
 pub mod tracee;

@@ -9,7 +9,7 @@ use crate::complaint::{Complaint, Exit};
 use crate::report::console;
 #[cfg(target_os = "linux")]
 use crate::verbs::trace;
-use crate::verbs::{both, fetch, generate, impair, learn, load, send, serve};
+use crate::verbs::{both, fetch, generate, impair, learn, load, peer, send, serve};
 
 /// Which letters have capitals depends on the version of Unicode.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (Unicode 17.0.0)");
@@ -55,6 +55,8 @@ enum Verb {
     Load(Box<load::Args>),
     /// Makes the network between a client and a server worse, in ways that can be repeated
     Impair(Box<impair::Args>),
+    /// Talks to an equal: each listens and dials, with no server between
+    Peer(peer::Args),
     /// Runs a lesson of the lecture for real and shows its evidence
     Learn(learn::Args),
     /// Shows every socket call of a program and the packets it caused, on one ladder
@@ -96,6 +98,7 @@ fn act(cli: Cli) -> Result<Exit, Complaint> {
         Some(Verb::Send(args)) => send::run(args),
         Some(Verb::Fetch(args)) => fetch::run(args),
         Some(Verb::Impair(args)) => impair::run(*args),
+        Some(Verb::Peer(args)) => peer::run(args),
         Some(Verb::Learn(args)) => learn::run(args),
         Some(Verb::Load(args)) => load::run(*args),
         #[cfg(target_os = "linux")]

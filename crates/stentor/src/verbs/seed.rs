@@ -4,10 +4,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use stentor_core::seed::Seed;
 
-/// The seed that was given with `--seed`, or a number from the clock.
+/// The seed that was given with `--seed`, or a number that two runs begun at once do not share.
 pub(crate) fn given_or_fresh(given: Option<u64>) -> Seed {
     Seed(given.unwrap_or_else(|| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        now.map_or(0, |since| u64::from(since.subsec_nanos()) ^ since.as_secs())
+        let clock = now.map_or(0, |since| u64::from(since.subsec_nanos()) ^ since.as_secs());
+        clock ^ (u64::from(std::process::id()) << 32)
     }))
 }

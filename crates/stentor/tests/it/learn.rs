@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::program::{run, stentor, traceable};
 
-const LESSONS: [&str; 17] = [
+const LESSONS: [&str; 18] = [
     "socket",
     "udp",
     "tcp",
@@ -27,6 +27,7 @@ const LESSONS: [&str; 17] = [
     "overhead",
     "latency",
     "fetch",
+    "peer",
 ];
 
 /// Where the lecture notes are inexact, and what the lesson must say about it.
@@ -67,6 +68,7 @@ Lessons: each runs on real sockets and proves what it says.
 
 5  Applications
   21  fetch        Fetching a page: resolve, connect, ask, read in pieces, close
+  22  peer         Peer to peer: each is client and server
 
 stentor learn NAME (or its number) runs one; stentor learn --all runs all.
 ";
@@ -191,7 +193,7 @@ fn an_unknown_lesson_names_the_nearest() {
     let expected = "\
 error: invalid value 'bakclog' for '[LESSON]'
   [possible values: socket, udp, tcp, calls, errors, bytestream, half, byte-order, udp-header, \
-ports, concurrency, nonblocking, backlog, close, overhead, latency, fetch]
+ports, concurrency, nonblocking, backlog, close, overhead, latency, fetch, peer]
 
   tip: a similar value exists: 'backlog'
 

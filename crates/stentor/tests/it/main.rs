@@ -1,9 +1,9 @@
 //! The integration tests: the real binary on real sockets.
 //!
-//! `program` runs it; `both`, `serve`, `send`, `fetch`, `trace`, `load`, `impair` and `learn` are a module
-//! for each verb; `lecture` puts the lecture's programs at either end; `samples` are records of
-//! traces, which `trace_files` and `trace_measures` judge and time as files; `help` keeps the golden
-//! help; `tidy` keeps what a compiler cannot.
+//! `program` runs it; `both`, `serve`, `send`, `fetch`, `trace`, `load`, `impair`, `peer` and `learn` are a
+//! module for each verb; `lecture` puts the lecture's programs at either end; `samples` are records
+//! of traces, which `trace_files` and `trace_measures` judge and time as files; `help` keeps the
+//! golden help; `tidy` keeps what a compiler cannot.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,6 +20,7 @@ mod impair;
 mod learn;
 mod lecture;
 mod load;
+mod peer;
 mod program;
 mod samples;
 mod send;

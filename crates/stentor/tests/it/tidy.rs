@@ -115,6 +115,7 @@ const CORE_MAY_USE: &[(&str, &[&str])] = &[
     ("measure", &["moment", "units"]),
     ("link", &["moment", "seed", "units"]),
     ("moment", &[]),
+    ("peer", &["moment", "seed"]),
     ("seed", &[]),
     ("service", &["casing", "moment", "seed", "units"]),
     ("timeline", &["moment"]),

@@ -2,7 +2,7 @@
 
 use schemars::{JsonSchema, Schema, schema_for};
 
-use super::{Envelope, fetch, impair, learn, load, send, serve};
+use super::{Envelope, fetch, impair, learn, load, peer, send, serve};
 
 /// Every schema by name and version: `stentor.send/1`.
 pub fn all() -> Vec<(&'static str, Schema)> {
@@ -11,6 +11,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         of::<impair::Config, impair::Outcome>(impair::SCHEMA),
         of::<learn::Config, learn::Outcome>(learn::SCHEMA),
         of::<load::Config, load::Outcome>(load::SCHEMA),
+        of::<peer::Config, peer::Outcome>(peer::SCHEMA),
         of::<send::Config, send::Outcome>(send::SCHEMA),
         of::<serve::Config, serve::Outcome>(serve::SCHEMA),
     ]

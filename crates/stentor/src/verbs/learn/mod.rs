@@ -22,6 +22,7 @@ mod latency;
 mod nonblocking;
 mod overhead;
 mod page;
+mod peer;
 mod ports;
 mod segments;
 mod service;
@@ -140,6 +141,7 @@ const LESSONS: &[Lesson] = &[
     lesson!(16, "overhead", Price, overhead::play),
     lesson!(18, "latency", Price, latency::play),
     lesson!(21, "fetch", Applications, fetch::play),
+    lesson!(22, "peer", Applications, peer::play),
 ];
 
 /// Names and numbers, so that the parser refuses others and names the nearest.
