@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use stentor_os::net::listener;
 use stentor_os::timer::Timer;
 
 use super::datagrams::Exchange;
-use super::stream::{After, Connection, Door, Ended, Turn};
+use super::stream::{After, Connection, Door, Ended};
 use super::tally::Counts;
 use super::{Command, Id, Log, Opened, Rules};
 
@@ -253,7 +254,7 @@ impl Engine {
             };
             match listener::accept(&door.socket) {
                 Ok(near) => {
-                    if let Some(connection) = door.admit(near, now) {
+                    if let Some(connection) = door.admit(id, near, now) {
                         self.seat(id, connection, now);
                     }
                 }
@@ -296,12 +297,7 @@ impl Engine {
             else {
                 return;
             };
-            let mut turn = Turn {
-                now,
-                buffer: &mut self.buffer,
-                counts: &mut door.counts,
-                upstream: &door.upstream,
-            };
+            let mut turn = door.turn(now, &mut self.buffer);
             match seat.connection.turn(&mut turn) {
                 After::Wait(moment) => {
                     if seat.due != moment {
@@ -377,7 +373,7 @@ impl Engine {
                     let source = Source::Flow(id, flow);
                     Engine::register(registry, sources, fd, source, Interest::READABLE)
                 };
-                exchange.receive_clients(now, &mut self.batch, &mut register, &mut hear);
+                exchange.receive_clients(id, now, &mut self.batch, &mut register, &mut hear);
             }
         }
         for key in std::mem::take(&mut exchange.left) {
@@ -414,18 +410,12 @@ impl Engine {
     fn obey(&mut self, now: Moment) {
         loop {
             match self.commands.try_recv() {
-                Ok(Command::Open(id, name, opened)) => self.open(id, name, opened),
+                Ok(Command::Open(id, name, opened)) => self.open(id, name, opened, now),
                 // Whoever asked may have gone meanwhile: the answer is lost on nobody.
                 Ok(Command::Set(id, rules, reply)) => {
                     let _ = reply.send(self.set(id, *rules, now));
                 }
-                Ok(Command::Upstream(id, upstream)) => match self.proxies.get_mut(&id) {
-                    Some(Proxy { kind: Kind::Door(door), .. }) => door.upstream = upstream,
-                    Some(Proxy { kind: Kind::Exchange(exchange), .. }) => {
-                        exchange.lead(upstream.first().copied());
-                    }
-                    None => {}
-                },
+                Ok(Command::Upstream(id, upstream)) => self.lead(id, upstream, now),
                 Ok(Command::Drop(id)) => self.drop_connections(id),
                 Ok(Command::Close(id, reply)) => {
                     let _ = reply.send(self.close(id));
@@ -442,7 +432,32 @@ impl Engine {
         }
     }
 
-    fn open(&mut self, id: Id, name: String, opened: Opened) {
+    /// Leads a proxy elsewhere; connections that waited for that go on.
+    fn lead(&mut self, id: Id, upstream: Vec<SocketAddr>, now: Moment) {
+        match self.proxies.get_mut(&id) {
+            Some(Proxy { kind: Kind::Door(door), .. }) => {
+                door.lead(upstream, now);
+                for key in self.seats_of(id) {
+                    self.turn(key, now);
+                }
+            }
+            Some(Proxy { kind: Kind::Exchange(exchange), .. }) => {
+                exchange.lead(upstream.first().copied(), now);
+            }
+            None => {}
+        }
+    }
+
+    fn seats_of(&self, id: Id) -> Vec<usize> {
+        let own = self.seats.iter().filter(|(_, seat)| seat.proxy == id);
+        own.map(|(key, _)| key).collect()
+    }
+
+    fn open(&mut self, id: Id, name: String, mut opened: Opened, now: Moment) {
+        if let Opened::Exchange(exchange) = &mut opened {
+            // The first datagram would be lost if its name were only then looked up.
+            exchange.naming.ask(id, now);
+        }
         let (fd, source, kind) = match opened {
             Opened::Door(door) => (door.socket.as_raw_fd(), Source::Door(id), Kind::Door(door)),
             Opened::Exchange(exchange) => {
@@ -490,8 +505,7 @@ impl Engine {
     }
 
     fn drop_connections(&mut self, id: Id) {
-        let own = self.seats.iter().filter(|(_, seat)| seat.proxy == id);
-        for key in own.map(|(key, _)| key).collect::<Vec<_>>() {
+        for key in self.seats_of(id) {
             if let Some(seat) = self.seats.get(key) {
                 seat.connection.cut();
             }

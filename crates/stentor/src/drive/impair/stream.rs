@@ -17,10 +17,13 @@ use stentor_core::seed::Seed;
 use stentor_os::net::dial;
 
 use super::tally::StreamCounts;
+use super::{Before, Id, Lookup};
 
 /// Reads of one direction before the others have their turn.
 const READS_PER_TURN: usize = 16;
-/// How long an upstream address may take to answer a SYN.
+/// How long the addresses of a name serve clients that come.
+const NAME_FRESH: Duration = Duration::from_secs(1);
+/// How long an upstream address may take to answer a SYN, and its name to be found.
 const DIAL_MAX: Duration = Duration::from_secs(30);
 /// After a close in order: how long to wait for the ends' own FIN.
 const LINGER: Duration = Duration::from_secs(2);
@@ -28,8 +31,9 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Where clients come in.
 pub(super) struct Door {
     pub(super) socket: Socket,
-    pub(super) upstream: Vec<SocketAddr>,
-    pub(super) rules: (Vec<Named>, Vec<Named>, StreamKnobs),
+    upstream: Vec<SocketAddr>,
+    naming: Naming,
+    pub(super) rules: (Vec<Named>, Vec<Named>, Before),
     pub(super) counts: StreamCounts,
     seed: Seed,
     name: String,
@@ -40,20 +44,34 @@ pub(super) struct Door {
 impl Door {
     pub(super) fn new(
         socket: Socket,
-        upstream: Vec<SocketAddr>,
+        (upstream, lookup): (Vec<SocketAddr>, Option<Lookup>),
         seed: Seed,
         name: &str,
-        rules: (Vec<Named>, Vec<Named>, StreamKnobs),
+        rules: (Vec<Named>, Vec<Named>, Before),
     ) -> Door {
-        let counts = StreamCounts::default();
-        Door { socket, upstream, rules, counts, seed, name: name.to_owned(), serial: 0 }
+        let (counts, naming) = (StreamCounts::default(), Naming::new(lookup));
+        Door { socket, upstream, naming, rules, counts, seed, name: name.to_owned(), serial: 0 }
+    }
+
+    /// Leads what comes from now on, and what waits for it, to these addresses.
+    pub(super) fn lead(&mut self, upstream: Vec<SocketAddr>, now: Moment) {
+        self.upstream = upstream;
+        self.naming.answered(now);
+    }
+
+    /// What a turn of one of its connections works with.
+    pub(super) fn turn<'a>(&'a mut self, now: Moment, buffer: &'a mut [u8]) -> Turn<'a> {
+        let upstream = (!self.naming.asking).then_some(self.upstream.as_slice());
+        Turn { now, buffer, counts: &mut self.counts, upstream }
     }
 
     /// What becomes of a client: a connection that is being led on, or `None` if it was refused.
-    pub(super) fn admit(&mut self, near: Socket, now: Moment) -> Option<Connection> {
+    pub(super) fn admit(&mut self, id: Id, near: Socket, now: Moment) -> Option<Connection> {
         self.serial += 1;
         self.counts.accepted += 1;
-        if self.rules.2.refuses(self.seed, self.serial) {
+        let Before { refuse, delay } = self.rules.2;
+        let chance = StreamKnobs { refuse, ..StreamKnobs::default() };
+        if chance.refuses(self.seed, self.serial) {
             self.counts.refused += 1;
             reset(&near);
             return None;
@@ -67,13 +85,42 @@ impl Door {
             }
         };
         self.counts.open += 1;
+        self.naming.ask(id, now);
+        let called = now + delay;
         Some(Connection {
             near: End::new(near),
             far: None,
-            phase: Phase::Dialing { next: 0, until: now },
+            phase: if delay.is_zero() { Phase::begin(now) } else { Phase::Held { until: called } },
             up: pipe(&self.rules.0, "up"),
             down: pipe(&self.rules.1, "down"),
         })
+    }
+}
+
+/// The name of an upstream: who finds its addresses, and when that was done last.
+#[derive(Debug)]
+pub(super) struct Naming {
+    lookup: Option<Lookup>,
+    asking: bool,
+    answered: Option<Moment>,
+}
+
+impl Naming {
+    pub(super) const fn new(lookup: Option<Lookup>) -> Naming {
+        Naming { lookup, asking: false, answered: None }
+    }
+
+    /// Asks, if there is a name, and what is known of it is old.
+    pub(super) fn ask(&mut self, id: Id, now: Moment) {
+        let old = self.answered.is_none_or(|at| now.since(at) > NAME_FRESH);
+        if let Some(Lookup(lookup)) = self.lookup.as_ref().filter(|_| old && !self.asking) {
+            self.asking = true;
+            lookup(id);
+        }
+    }
+
+    pub(super) fn answered(&mut self, now: Moment) {
+        (self.asking, self.answered) = (false, Some(now));
     }
 }
 
@@ -100,6 +147,10 @@ pub(super) enum After {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// Accepted, and by a rule not led on before this moment.
+    Held {
+        until: Moment,
+    },
     /// Before the upstream has answered: which address is next, and until when the present one may
     /// take.
     Dialing {
@@ -111,6 +162,12 @@ enum Phase {
     Closing {
         until: Moment,
     },
+}
+
+impl Phase {
+    fn begin(now: Moment) -> Phase {
+        Phase::Dialing { next: 0, until: now + DIAL_MAX }
+    }
 }
 
 /// One client's connection and ours to the upstream.
@@ -153,7 +210,8 @@ pub(super) struct Turn<'a> {
     pub(super) now: Moment,
     pub(super) buffer: &'a mut [u8],
     pub(super) counts: &'a mut StreamCounts,
-    pub(super) upstream: &'a [SocketAddr],
+    /// `None` while its name is being looked up.
+    pub(super) upstream: Option<&'a [SocketAddr]>,
 }
 
 impl End {
@@ -233,11 +291,7 @@ impl Connection {
     }
 
     /// Changes what is done to it, from now on.
-    pub(super) fn set(
-        &mut self,
-        now: Moment,
-        (up, down, _): &(Vec<Named>, Vec<Named>, StreamKnobs),
-    ) {
+    pub(super) fn set(&mut self, now: Moment, (up, down, _): &(Vec<Named>, Vec<Named>, Before)) {
         self.up.pipe.set(now, up);
         self.down.pipe.set(now, down);
     }
@@ -253,6 +307,11 @@ impl Connection {
     /// Does what can be done now.
     pub(super) fn turn(&mut self, turn: &mut Turn<'_>) -> After {
         match self.phase {
+            Phase::Held { until } if turn.now < until => After::Wait(Some(until)),
+            Phase::Held { .. } => {
+                self.phase = Phase::begin(turn.now);
+                self.turn(turn)
+            }
             Phase::Dialing { next, until } => self.dial(turn, next, until),
             Phase::Open => self.carry(turn),
             Phase::Closing { until } => self.linger(turn, until),
@@ -271,7 +330,12 @@ impl Connection {
                 Ok(false) | Err(_) => self.far = None,
             }
         }
-        for (index, address) in turn.upstream.iter().enumerate().skip(next) {
+        let addresses = match turn.upstream {
+            Some(addresses) => addresses,
+            None if turn.now < until => return After::Wait(Some(until)),
+            None => &[],
+        };
+        for (index, address) in addresses.iter().enumerate().skip(next) {
             match dial::tcp(*address) {
                 Ok(socket) => {
                     self.far = Some(End { writable: false, readable: false, ..End::new(socket) });

@@ -43,6 +43,11 @@ pub fn ready(title: &Title) -> String {
     format!("{transport}://{listen} leads to {target}: {link}\n  ({})", tier(*transport))
 }
 
+/// The line that says that proxies can be opened and changed.
+pub fn control(address: SocketAddr) -> String {
+    format!("http://{address} takes proxies and toxics, as Toxiproxy 2.12 does")
+}
+
 /// One line while it runs.
 pub fn live(counts: &[Counts], elapsed: Duration) -> String {
     let parts = counts.iter().map(|counts| match counts {

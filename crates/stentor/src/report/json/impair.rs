@@ -22,6 +22,7 @@ pub struct Config {
     pub link: String,
     pub scenario: bool,
     pub seed: u64,
+    pub control: Option<String>,
 }
 
 /// What was done, proxy by proxy.

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
@@ -11,7 +12,6 @@ use std::thread::{self, JoinHandle};
 
 use stentor_os::failure::Failure;
 
-use super::plan::Opened;
 use crate::complaint::{Complaint, Exit};
 
 /// A program that runs. It is waited for by a thread, so that a signal can be heard meanwhile.
@@ -24,10 +24,8 @@ pub(super) struct Child {
 
 impl Child {
     /// Runs `command` with `{}` replaced by the address of the proxy, in every argument.
-    pub(super) fn start(command: &[OsString], opened: &[Opened]) -> Result<Child, Complaint> {
-        let Some(address) = opened.first().map(|one| one.address.to_string()) else {
-            return Err(Complaint::usage("no proxy is open for the command", ""));
-        };
+    pub(super) fn start(command: &[OsString], address: SocketAddr) -> Result<Child, Complaint> {
+        let address = address.to_string();
         let words: Vec<OsString> =
             command.iter().map(|word| substitute(word, address.as_bytes())).collect();
         let Some((program, arguments)) = words.split_first() else {

@@ -10,6 +10,7 @@ use stentor_os::failure::errno_name;
 
 use super::{Args, scenario};
 use crate::complaint::{Complaint, Exit};
+use crate::drive::impair::control::{Control, Given};
 use crate::drive::impair::{self, Handle, Id, Proxy, Refusal, Rules};
 use crate::drive::reach::{self, Family};
 use crate::report::impair::Title;
@@ -26,6 +27,7 @@ const PORT_TRIES: usize = 32;
 pub(super) struct Plan {
     listen: SocketAddr,
     target: String,
+    host: (Host, u16),
     upstream: Vec<SocketAddr>,
     /// Which transports, each with what is done to it at first.
     rules: Vec<(Transport, Rules)>,
@@ -59,9 +61,16 @@ impl Plan {
     pub(super) fn read(args: &Args) -> Result<Plan, Complaint> {
         let (listen, target) = match (args.words.as_slice(), args.command.is_empty()) {
             ([listen, target], _) => (listen.as_str(), target),
-            ([target], false) => ("127.0.0.1:0", target),
+            ([target], false) if args.control.is_none() => ("127.0.0.1:0", target),
+            ([], _) if args.control.is_some() => return Plan::without_proxies(args),
             _ => {
-                let next = "Write stentor impair 8000 127.0.0.1:12000 --link delay=20ms.";
+                let next = match &args.control {
+                    None => "Write stentor impair 8000 127.0.0.1:12000 --link delay=20ms.",
+                    Some(_) => {
+                        "--control takes the word behind it as its ADDRESS: write it last, or \
+                         --control=ADDRESS."
+                    }
+                };
                 let what = "impair takes two addresses: where clients come in, and where it leads";
                 return Err(Complaint::usage(what, next));
             }
@@ -101,11 +110,52 @@ impl Plan {
         }
         let seed = seed::given_or_fresh(args.seed);
         let target = target.clone();
-        Ok(Plan { listen, target, upstream, rules: possible, spec, scenario, seed, notices })
+        let host = (to.1, to.2);
+        Ok(Plan { listen, target, host, upstream, rules: possible, spec, scenario, seed, notices })
+    }
+
+    /// Only what the control server opens.
+    fn without_proxies(args: &Args) -> Result<Plan, Complaint> {
+        let links = [args.link.is_some(), args.up.is_some(), args.down.is_some()];
+        if links.contains(&true) || args.scenario.is_some() || args.tcp || args.udp {
+            let what = "--link, --up, --down, --scenario, -t and -u are for LISTEN and TARGET";
+            return Err(Complaint::usage(what, "Proxies of the control server have toxics."));
+        }
+        Ok(Plan {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            target: String::new(),
+            host: (Host::Address(Ipv4Addr::LOCALHOST.into()), 0),
+            upstream: Vec::new(),
+            rules: Vec::new(),
+            spec: Spec::default(),
+            scenario: None,
+            seed: seed::given_or_fresh(args.seed),
+            notices: Vec::new(),
+        })
+    }
+
+    /// What the control server has to know of a proxy of ours.
+    pub(super) fn given(&self, opened: &[Opened]) -> Result<Vec<Given>, Complaint> {
+        let given = |one: &Opened| {
+            Ok(Given {
+                name: one.transport.to_string(),
+                id: one.id,
+                transport: one.transport,
+                listen: one.address,
+                target: one.title.target.clone(),
+                upstream: self.host.clone(),
+                rules: rules(one.transport, &self.spec)?,
+                link: self.spec.to_string(),
+            })
+        };
+        opened.iter().map(given).collect()
     }
 
     /// Opens the proxies, all on one port.
     pub(super) fn open(&self, handle: &Handle) -> Result<Vec<Opened>, Complaint> {
+        if self.rules.is_empty() {
+            return Ok(Vec::new());
+        }
         for _ in 0..PORT_TRIES {
             let mut opened: Vec<Opened> = Vec::new();
             let mut taken = None;
@@ -116,6 +166,7 @@ impl Plan {
                     listen: SocketAddr::new(self.listen.ip(), port),
                     upstream: self.upstream.clone(),
                     rules: rules.clone(),
+                    lookup: None,
                 };
                 match handle.open(proxy) {
                     Ok((id, address)) => opened.push(Opened {
@@ -156,7 +207,7 @@ impl Plan {
         Err(Complaint::new(Exit::Environment, what, "Choose a port, or -t or -u alone."))
     }
 
-    pub(super) fn config(&self, opened: &[Opened]) -> Config {
+    pub(super) fn config(&self, opened: &[Opened], control: Option<&Control>) -> Config {
         Config {
             listen: opened
                 .iter()
@@ -167,6 +218,7 @@ impl Plan {
             link: self.spec.to_string(),
             scenario: self.scenario.is_some(),
             seed: self.seed.0,
+            control: control.map(|control| control.address.to_string()),
         }
     }
 }
