@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue, USER_AGENT, X_CONTENT_TYPE_OPTIONS};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -78,6 +78,9 @@ async fn answer(request: Request<Incoming>, desk: &Desk) -> Answer {
         return Answer::no_browsers();
     }
     let (head, body) = request.into_parts();
+    if body.size_hint().lower() > BODY_MAX as u64 {
+        return too_long(BODY_MAX).into();
+    }
     match tokio::time::timeout(READ_MAX, Limited::new(body, BODY_MAX).collect()).await {
         Ok(Ok(body)) => desk.answer(&head.method, head.uri.path(), &body.to_bytes()).await,
         Ok(Err(error)) if error.is::<LengthLimitError>() => too_long(BODY_MAX).into(),
