@@ -134,3 +134,6 @@ impl Names {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
