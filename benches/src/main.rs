@@ -16,6 +16,7 @@ mod exhausted;
 mod figures;
 mod forged;
 mod idle;
+mod link;
 mod naive;
 mod program;
 mod stalled;
@@ -34,6 +35,7 @@ const MEASUREMENTS: &[Measurement] = &[
     ("exhausted", "more clients than places or descriptors", exhausted::measure),
     ("drain", "SIGTERM under load", drain::measure),
     ("loop", "a forged datagram between two services", forged::measure),
+    ("link", "the link engine alone, in virtual time", link::measure),
     ("trace", "a million packets from the record to the ladder", trace::measure),
 ];
 

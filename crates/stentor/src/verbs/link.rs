@@ -1,9 +1,10 @@
 //! `--link`: a worse network before a verb's own sockets, by the same words as `impair`.
 
 use std::net::SocketAddr;
+use std::str::FromStr;
 
 use stentor_core::endpoint::Transport;
-use stentor_core::link::Spec;
+use stentor_core::link::{PRESETS, Spec, SpecError};
 use stentor_core::seed::Seed;
 
 use super::seed;
@@ -15,10 +16,35 @@ use crate::drive::impair::{Beside, Counts, beside};
 pub struct LinkArgs {
     /// Puts a worse network before the target, by the words of impair: delay=20ms,loss=1%
     #[arg(long, value_name = "SPEC")]
-    link: Option<Spec>,
+    link: Option<Words>,
     /// From which the link's chance follows [default: a new one, printed]
     #[arg(long, value_name = "N", requires = "link")]
     seed: Option<u64>,
+}
+
+/// A link as it is written: what it does, and whether a preset is in it, of which streams carry what
+/// they can. What is asked for word by word is refused where it has no meaning.
+#[derive(Clone, Debug, Default)]
+pub struct Words {
+    /// What it does.
+    pub spec: Spec,
+    /// Whether one of its words is a preset's name.
+    pub preset: bool,
+}
+
+impl FromStr for Words {
+    type Err = SpecError;
+
+    fn from_str(written: &str) -> Result<Words, SpecError> {
+        let spec = written.parse()?;
+        let bare = |word: &str| {
+            let word = word.trim();
+            let bare = word.strip_prefix("up:").or_else(|| word.strip_prefix("down:"));
+            bare.unwrap_or(word).to_owned()
+        };
+        let named = |word: &str| PRESETS.iter().any(|preset| preset.name == bare(word));
+        Ok(Words { spec, preset: written.split(',').any(named) })
+    }
 }
 
 /// A link that was asked for.
@@ -26,6 +52,8 @@ pub struct LinkArgs {
 pub struct Link {
     /// What it does.
     pub spec: Spec,
+    /// Whether it is one that describes a whole link by name.
+    pub preset: bool,
     /// From which its chance follows.
     pub seed: Seed,
 }
@@ -33,8 +61,8 @@ pub struct Link {
 impl LinkArgs {
     /// The link, if one was asked for.
     pub(crate) fn link(&self) -> Option<Link> {
-        let spec = self.link.clone()?;
-        Some(Link { spec, seed: seed::given_or_fresh(self.seed) })
+        let Words { spec, preset } = self.link.clone()?;
+        Some(Link { spec, preset, seed: seed::given_or_fresh(self.seed) })
     }
 }
 
@@ -45,7 +73,7 @@ impl Link {
         transport: Transport,
         target: &[SocketAddr],
     ) -> Result<Beside, Complaint> {
-        beside(&self.spec, self.seed, transport, target)
+        beside((&self.spec, self.preset), self.seed, transport, target)
     }
 
     /// What it did, in a line: `link delay=20ms --seed 7: 3 of 10 datagrams up lost`.
@@ -64,7 +92,11 @@ impl Link {
             ),
             None => "it has ended".to_owned(),
         };
-        format!("link {} --seed {}: {did}", self.spec, self.seed.0)
+        let without = match beside.left_out.as_slice() {
+            [] => String::new(),
+            words => format!(" (TCP cannot carry its {})", words.join(", ")),
+        };
+        format!("link {}{without} --seed {}: {did}", self.spec, self.seed.0)
     }
 
     /// A failure as it would be without the link: what could not be reached is the target, not the

@@ -1,6 +1,7 @@
 //! The integration tests: the real binary on real sockets.
 //!
-//! `program` runs it; `both`, `serve`, `send`, `fetch` and `learn` are a module for each verb; `impair_api` is the control server of impair;
+//! `program` runs it; `both`, `serve`, `send`, `fetch`, `impair` and `learn` are a module for each verb,
+//! `impair_api` is the control server of `impair`;
 //! `lecture` puts the lecture's programs at either end; `samples` are records of traces, which
 //! `trace_files` and `trace_measures` judge and time as files; `help` keeps the golden help; `tidy`
 //! keeps what a compiler cannot.
@@ -16,6 +17,7 @@
 mod both;
 mod fetch;
 mod help;
+mod impair;
 mod impair_api;
 mod learn;
 mod lecture;

@@ -17,20 +17,30 @@ pub struct Beside {
     id: Id,
     /// Where to connect instead of the target.
     pub address: SocketAddr,
+    /// Words of the link that a stream cannot carry.
+    pub left_out: Vec<&'static str>,
 }
 
-/// Puts a link before the addresses of a target, which are tried in this order.
+/// Puts a link before the addresses of a target, which are tried in this order; of a preset a stream
+/// carries what it can.
 ///
 /// # Errors
 /// Words that mean nothing for this transport (exit 2), a recorded link that cannot be read, and
 /// what the system refuses.
 pub fn beside(
-    spec: &Spec,
+    (spec, preset): (&Spec, bool),
     seed: Seed,
     transport: Transport,
     target: &[SocketAddr],
 ) -> Result<Beside, Complaint> {
+    let mut left_out = Vec::new();
     let rules = match transport {
+        Transport::Tcp if preset => {
+            Rules::stream_of(spec, traces(spec)?).map(|(rules, without)| {
+                left_out = without;
+                rules
+            })
+        }
         Transport::Tcp => Rules::stream(spec, traces(spec)?),
         Transport::Udp => Rules::units(spec, traces(spec)?),
         Transport::Unix => {
@@ -52,7 +62,7 @@ pub fn beside(
         lookup: None,
     };
     let (id, address) = running.handle().open(proxy)?;
-    Ok(Beside { running, id, address })
+    Ok(Beside { running, id, address, left_out })
 }
 
 impl Beside {

@@ -94,6 +94,22 @@ impl Rules {
         Ok(Rules::Stream { up, down: toxics(&spec.down, down.as_ref())?, before })
     }
 
+    /// What of a whole link, such as a preset describes, streams can carry; and the words of what
+    /// they cannot.
+    ///
+    /// # Errors
+    /// A setting that makes no sense.
+    pub fn stream_of(
+        spec: &Spec,
+        traces: [Option<Trace>; 2],
+    ) -> Result<(Rules, Vec<&'static str>), KnobError> {
+        let ((up, mut left_out), (down, more)) = (spec.up.on_streams(), spec.down.on_streams());
+        left_out.extend(more);
+        left_out.sort_unstable();
+        left_out.dedup();
+        Ok((Rules::stream(&Spec { up, down }, traces)?, left_out))
+    }
+
     /// What a link's words mean for datagrams; `traces` are those that the words name, up and down.
     ///
     /// # Errors

@@ -480,7 +480,8 @@ impl Lane {
     ) -> Result<Option<Moment>, Passed> {
         loop {
             match self.pipe.poll(now) {
-                Output::Send(..) if !to.writable => return Ok(None),
+                // A reset overtakes what could not be sent yet.
+                Output::Send(..) if !to.writable => return Ok(self.pipe.due()),
                 Output::Send(due, bytes) => {
                     // The other end is gone: nothing can reach it any more.
                     let count = to.write(bytes).map_err(|_| Passed::Reset)?;

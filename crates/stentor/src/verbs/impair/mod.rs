@@ -16,7 +16,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use stentor_core::link::{Spec, Turn};
+use stentor_core::link::Turn;
 use stentor_core::moment::Moment;
 use stentor_core::units::Span;
 use stentor_os::failure::Failure;
@@ -28,6 +28,7 @@ use crate::drive::impair::control::Control;
 use crate::drive::impair::{self, Counts, Running};
 use crate::report::json::{self, Envelope};
 use crate::report::{console, impair as report};
+use crate::verbs::link::Words;
 use command::Child;
 use plan::{Opened, Plan};
 
@@ -57,7 +58,7 @@ pub struct Args {
     command: Vec<OsString>,
     /// What the network does, in both directions
     #[arg(long, value_name = "SPEC")]
-    link: Option<Spec>,
+    link: Option<Words>,
     /// The same, for what clients send
     #[arg(long, value_name = "SPEC")]
     up: Option<String>,
@@ -269,7 +270,7 @@ fn turn(
         match scenario.poll(now) {
             Turn::Set(_, spec) => {
                 for one in opened {
-                    let rules = plan::rules(one.transport, &spec)?;
+                    let (rules, _) = plan::rules(one.transport, &spec, plan.preset)?;
                     match control {
                         Some(control) => control::turn(control, one, rules, &spec)?,
                         None => running.handle().set(one.id, rules)?,

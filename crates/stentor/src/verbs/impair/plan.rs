@@ -32,6 +32,8 @@ pub(super) struct Plan {
     /// Which transports, each with what is done to it at first.
     rules: Vec<(Transport, Rules)>,
     spec: Spec,
+    /// Whether it is a preset's, of which streams carry what they can.
+    pub(super) preset: bool,
     pub(super) scenario: Option<Scenario>,
     pub(super) seed: Seed,
     /// What a person should know before it begins.
@@ -48,11 +50,19 @@ pub(super) struct Opened {
 }
 
 /// What a link's words mean for a transport, with its recorded links read.
-pub(super) fn rules(transport: Transport, spec: &Spec) -> Result<Rules, Complaint> {
+/// Of a preset a stream carries what it can; the words of the rest are named.
+pub(super) fn rules(
+    transport: Transport,
+    spec: &Spec,
+    preset: bool,
+) -> Result<(Rules, Vec<&'static str>), Complaint> {
     let traces = impair::traces(spec)?;
     let rules = match transport {
-        Transport::Udp => Rules::units(spec, traces),
-        Transport::Tcp | Transport::Unix => Rules::stream(spec, traces),
+        Transport::Udp => Rules::units(spec, traces).map(|rules| (rules, Vec::new())),
+        Transport::Tcp | Transport::Unix if preset => Rules::stream_of(spec, traces),
+        Transport::Tcp | Transport::Unix => {
+            Rules::stream(spec, traces).map(|rules| (rules, Vec::new()))
+        }
     };
     rules.map_err(|error| Complaint::usage(error.to_string(), ""))
 }
@@ -83,6 +93,7 @@ impl Plan {
         let listen = listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
 
         let spec = spec(args)?;
+        let preset = args.link.as_ref().is_some_and(|words| words.preset);
         let scenario = args.scenario.as_deref().map(|path| scenario::read(path, &spec));
         let scenario = scenario.transpose()?;
         let settings = || {
@@ -91,10 +102,16 @@ impl Plan {
         };
         let (mut possible, mut notices, mut refused) = (Vec::new(), Vec::new(), None);
         for transport in &transports {
-            let first = rules(*transport, &spec);
-            let all = settings().try_for_each(|spec| rules(*transport, spec).map(drop));
+            let first = rules(*transport, &spec, preset);
+            let all = settings().try_for_each(|spec| rules(*transport, spec, preset).map(drop));
             match all.and(first) {
-                Ok(rules) => possible.push((*transport, rules)),
+                Ok((rules, left_out)) => {
+                    possible.push((*transport, rules));
+                    if !left_out.is_empty() {
+                        let words = left_out.join(", ");
+                        notices.push(format!("TCP cannot carry this link's {words}"));
+                    }
+                }
                 Err(complaint) => {
                     let name = transport.to_string().to_uppercase();
                     notices.push(format!("without {name}: {}", complaint.what));
@@ -103,15 +120,29 @@ impl Plan {
             }
         }
         match refused {
-            Some(complaint) if possible.is_empty() || complaint.exit != Exit::Usage => {
-                return Err(complaint);
+            Some(complaint) if complaint.exit != Exit::Usage => return Err(complaint),
+            Some(complaint) if transports.len() == 1 => return Err(complaint),
+            Some(_) if possible.is_empty() => {
+                let next = "Leave one of them out, or start an impair for each transport.";
+                return Err(Complaint::usage(notices.join("; "), next));
             }
             _ => {}
         }
         let seed = seed::given_or_fresh(args.seed);
         let target = target.clone();
         let host = (to.1, to.2);
-        Ok(Plan { listen, target, host, upstream, rules: possible, spec, scenario, seed, notices })
+        Ok(Plan {
+            listen,
+            target,
+            host,
+            upstream,
+            rules: possible,
+            spec,
+            preset,
+            scenario,
+            seed,
+            notices,
+        })
     }
 
     /// Only what the control server opens.
@@ -128,6 +159,7 @@ impl Plan {
             upstream: Vec::new(),
             rules: Vec::new(),
             spec: Spec::default(),
+            preset: false,
             scenario: None,
             seed: seed::given_or_fresh(args.seed),
             notices: Vec::new(),
@@ -144,7 +176,7 @@ impl Plan {
                 listen: one.address,
                 target: one.title.target.clone(),
                 upstream: self.host.clone(),
-                rules: rules(one.transport, &self.spec)?,
+                rules: rules(one.transport, &self.spec, self.preset)?.0,
                 link: self.spec.to_string(),
             })
         };
@@ -225,7 +257,7 @@ impl Plan {
 
 /// `--link`, changed by `--up` and `--down`.
 fn spec(args: &Args) -> Result<Spec, Complaint> {
-    let mut spec = args.link.clone().unwrap_or_default();
+    let mut spec = args.link.clone().unwrap_or_default().spec;
     for (name, words) in [("up", &args.up), ("down", &args.down)] {
         let Some(words) = words else { continue };
         let directed: Vec<String> = words.split(',').map(|word| format!("{name}:{word}")).collect();
