@@ -69,21 +69,8 @@ pub(super) fn rules(
 
 impl Plan {
     pub(super) fn read(args: &Args) -> Result<Plan, Complaint> {
-        let (listen, target) = match (args.words.as_slice(), args.command.is_empty()) {
-            ([listen, target], _) => (listen.as_str(), target),
-            ([target], false) if args.control.is_none() => ("127.0.0.1:0", target),
-            ([], _) if args.control.is_some() => return Plan::without_proxies(args),
-            _ => {
-                let next = match &args.control {
-                    None => "Write stentor impair 8000 127.0.0.1:12000 --link delay=20ms.",
-                    Some(_) => {
-                        "--control takes the word behind it as its ADDRESS: write it last, or \
-                         --control=ADDRESS."
-                    }
-                };
-                let what = "impair takes two addresses: where clients come in, and where it leads";
-                return Err(Complaint::usage(what, next));
-            }
+        let Some((listen, target)) = addresses(args)? else {
+            return Plan::without_proxies(args);
         };
         let listen = place(listen, "LISTEN")?;
         let to = place(target, "TARGET")?;
@@ -253,6 +240,22 @@ impl Plan {
             control: control.map(|control| control.address.to_string()),
         }
     }
+}
+
+/// Where clients come in, and where it leads; `None`: the control server opens all proxies.
+fn addresses(args: &Args) -> Result<Option<(&str, &String)>, Complaint> {
+    let next = match (args.words.as_slice(), &args.control) {
+        ([listen, target], _) => return Ok(Some((listen, target))),
+        ([target], None) if !args.command.is_empty() => return Ok(Some(("127.0.0.1:0", target))),
+        ([], Some(_)) => return Ok(None),
+        (_, None) => "Write stentor impair 8000 127.0.0.1:12000 --link delay=20ms.",
+        (_, Some(_)) => {
+            "--control takes the word behind it as its ADDRESS: write it last, or \
+             --control=ADDRESS."
+        }
+    };
+    let what = "impair takes two addresses: where clients come in, and where it leads";
+    Err(Complaint::usage(what, next))
 }
 
 /// `--link`, changed by `--up` and `--down`.

@@ -56,10 +56,12 @@ struct Fields(Map<String, Value>);
 
 impl Fields {
     fn read(value: Value) -> Result<Fields, Unread> {
-        match value {
-            Value::Null => Ok(Fields(Map::new())),
-            Value::Object(map) => Ok(Fields(map)),
-            other => Err(Unread(format!("{} stands where an object is wanted", kind(&other)))),
+        if let Value::Object(map) = value {
+            Ok(Fields(map))
+        } else if value.is_null() {
+            Ok(Fields(Map::new()))
+        } else {
+            Err(Unread(format!("{} stands where an object is wanted", kind(&value))))
         }
     }
 
@@ -177,10 +179,12 @@ pub fn toxic(bytes: &[u8]) -> Result<ToxicBody, Unread> {
 }
 
 fn read_proxies(value: Value) -> Result<Vec<ProxyBody>, Unread> {
-    match value {
-        Value::Null => Ok(Vec::new()),
-        Value::Array(list) => list.into_iter().map(|value| read_proxy(value, true)).collect(),
-        other => Err(Unread(format!("{} stands where a list of proxies is wanted", kind(&other)))),
+    if let Value::Array(list) = value {
+        list.into_iter().map(|value| read_proxy(value, true)).collect()
+    } else if value.is_null() {
+        Ok(Vec::new())
+    } else {
+        Err(Unread(format!("{} stands where a list of proxies is wanted", kind(&value))))
     }
 }
 
