@@ -191,6 +191,22 @@ fn toxics_are_added_shown_changed_and_deleted() {
             json!([{"name": "latency_UPstream"}, {"name": "slow"}, {"name": "latency_downstream"}]),
         ),
         row("GET", "/proxies/p", Value::Null, 200, json!({"toxics": [{}, {}, {}]})),
+    ];
+    run(&api, rows);
+    run(&api, changes_of_toxics());
+    run(&api, refusals_of_toxics());
+    let path = "/proxies/p/toxics/slow";
+    run(
+        &api,
+        vec![
+            row("DELETE", path, Value::Null, 204, Value::Null),
+            refused("DELETE", path, Value::Null, 404, "toxic not found"),
+        ],
+    );
+}
+
+fn changes_of_toxics() -> Vec<Row> {
+    vec![
         row(
             "PATCH",
             "/proxies/p/toxics/latency_downstream",
@@ -206,17 +222,7 @@ fn toxics_are_added_shown_changed_and_deleted() {
             200,
             json!({"toxicity": 0.5, "attributes": {"latency": 100, "jitter": 7}}),
         ),
-    ];
-    run(&api, rows);
-    run(&api, refusals_of_toxics());
-    let path = "/proxies/p/toxics/slow";
-    run(
-        &api,
-        vec![
-            row("DELETE", path, Value::Null, 204, Value::Null),
-            refused("DELETE", path, Value::Null, 404, "toxic not found"),
-        ],
-    );
+    ]
 }
 
 fn refusals_of_toxics() -> Vec<Row> {

@@ -52,7 +52,7 @@ mod tests {
         check("localhost:3306", None, "localhost", 3306);
         check(":3306", None, "0.0.0.0", 3306);
         check("udp://127.0.0.1:53", Some(Transport::Udp), "127.0.0.1", 53);
-        check("tcp://[::1]:80", Some(Transport::Tcp), "::1", 80);
+        check("tcp://[::1]:80", Some(Transport::Tcp), "[::1]", 80);
         assert_eq!(read("udp://a:1", "").unwrap().text, "a:1");
         let refused = |written: &str| read(written, "localhost").unwrap_err();
         assert_eq!(refused("local373"), "address local373: missing port in address");
