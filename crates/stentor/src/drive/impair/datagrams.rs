@@ -45,6 +45,8 @@ impl AsMut<[u8]> for Parcel {
 #[derive(Debug)]
 struct Flow {
     client: SocketAddr,
+    /// Where it is led: to where its socket is connected.
+    upstream: SocketAddr,
     /// Which address of ours it speaks to.
     local: Option<IpAddr>,
     socket: Datagrams,
@@ -113,13 +115,10 @@ impl Exchange {
     /// # Errors
     /// A setting that makes no sense; both directions then stay as they were.
     pub(super) fn set(&mut self, now: Moment, up: &Way, down: &Way) -> Result<(), KnobError> {
-        let before = self.up.clone();
+        // Refused before anything is turned: the links may hold too much to keep a copy.
+        Link::<Parcel>::new(&down.knobs, down.trace.as_ref(), Seed(0), "")?;
         self.up.set(now, &up.knobs, up.trace.as_ref())?;
-        let set = self.down.set(now, &down.knobs, down.trace.as_ref());
-        if set.is_err() {
-            self.up = before;
-        }
-        set
+        self.down.set(now, &down.knobs, down.trace.as_ref())
     }
 
     /// Leads clients that come from now on elsewhere.
@@ -142,6 +141,12 @@ impl Exchange {
             down: self.down.counters(),
             up_waiting: self.up.waiting(),
             down_waiting: self.down.waiting(),
+            unread: self.counts.unread
+                + self
+                    .flows
+                    .iter()
+                    .fold(0, |sum, (_, flow)| sum + flow.socket.dropped().unwrap_or(0))
+                + self.socket.dropped().unwrap_or(0),
             ..self.counts
         }
     }
@@ -157,13 +162,14 @@ impl Exchange {
         for _ in 0..BATCHES_PER_TURN {
             match self.socket.receive(batch) {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Whatever it was, datagrams may wait behind it, and no event would say so.
+                Err(_) => continue,
             }
             for mut received in batch.received() {
                 let client = (received.source, received.local);
                 let Some((flow, serial)) = self.flow(client, now, register) else {
-                    self.counts.not_sent += received.datagrams().count() as u64;
+                    self.counts.exhausted += received.datagrams().count() as u64;
                     continue;
                 };
                 for bytes in received.datagrams() {
@@ -231,15 +237,15 @@ impl Exchange {
         delivery.flip();
         let Parcel { flow, serial, bytes } = delivery.payload;
         let flow = self.flows.get(flow).filter(|flow| flow.serial == serial);
-        let (Some(flow), Some(upstream)) = (flow, self.upstream) else {
+        let Some(flow) = flow else {
             self.counts.not_sent += 1;
             return;
         };
-        let sent = match flow.socket.send(None, upstream, &bytes) {
+        let sent = match flow.socket.send(None, flow.upstream, &bytes) {
             // The error of an earlier datagram (udp(7)): this one was not tried yet.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 self.counts.unreachable += 1;
-                flow.socket.send(None, upstream, &bytes)
+                flow.socket.send(None, flow.upstream, &bytes)
             }
             other => other,
         };
@@ -269,13 +275,14 @@ impl Exchange {
             return Some((*key, flow.serial));
         }
         self.make_room(now);
-        let socket = match Datagrams::connect(self.upstream?) {
+        let upstream = self.upstream?;
+        let socket = match Datagrams::connect(upstream) {
             Ok(socket) => socket,
             Err(failure) => {
                 // Out of descriptors, most likely: the client that was silent longest has to go.
                 tracing::debug!("{failure}");
                 self.close(self.quietest()?);
-                Datagrams::connect(self.upstream?).ok()?
+                Datagrams::connect(upstream).ok()?
             }
         };
         self.serial += 1;
@@ -284,7 +291,15 @@ impl Exchange {
         let key = entry.key();
         let source = register(fd, key).ok()?;
         let (address, local) = client;
-        entry.insert(Flow { client: address, local, socket, serial, active: now, source });
+        entry.insert(Flow {
+            client: address,
+            upstream,
+            local,
+            socket,
+            serial,
+            active: now,
+            source,
+        });
         self.clients.insert(client, key);
         Some((key, serial))
     }
@@ -313,6 +328,7 @@ impl Exchange {
         self.clients.remove(&(flow.client, flow.local));
         self.left.push(flow.source);
         self.counts.flows_closed += 1;
+        self.counts.unread += flow.socket.dropped().unwrap_or(0);
     }
 }
 

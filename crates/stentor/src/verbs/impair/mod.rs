@@ -78,7 +78,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
     /// End by itself after this time
-    #[arg(short, long, value_name = "TIME")]
+    #[arg(short, long, value_name = "TIME", conflicts_with = "command")]
     duration: Option<Span>,
     /// The report as one JSON object (schema stentor.impair/1) on standard output
     #[arg(short = 'J', long)]
@@ -129,9 +129,10 @@ fn ours(complaint: Complaint) -> Complaint {
 
 fn carry_out(args: &Args, told: &mut Told) -> Result<Exit, Complaint> {
     let plan = Plan::read(args)?;
+    // Before signals are taken over: to open a FIFO may last until somebody reads it.
+    let (log, written) = decisions::open(args.decisions.as_deref())?;
     let interrupts = Interrupts::install()
         .map_err(|error| Failure::new("sigaction", "SIGINT and SIGTERM", error))?;
-    let (log, written) = decisions::open(args.decisions.as_deref())?;
     let running = impair::start(plan.seed, log)?;
     let opened = plan.open(running.handle())?;
     told.config = Some(plan.config(&opened));
@@ -144,6 +145,9 @@ fn carry_out(args: &Args, told: &mut Told) -> Result<Exit, Complaint> {
         [] => None,
         command => Some(Child::start(command, &opened)?),
     };
+    // Not before the command was started, whose own limit this is not.
+    stentor_os::limits::raise_descriptors()
+        .map_err(|error| Failure::new("setrlimit", "RLIMIT_NOFILE", error))?;
     let ended = wait(args, plan, &running, &opened, child, &interrupts);
     for one in &opened {
         let counts = running.handle().close(one.id).ok().flatten();
@@ -189,11 +193,16 @@ fn wait(
     let began = Instant::now();
     let live = !args.quiet && args.command.is_empty() && std::io::stderr().is_terminal();
     let exit = loop {
-        if interrupts.taken() > 0 {
-            // The command is in the same group at a terminal, and has heard it, too.
-            break child
-                .take()
-                .map_or(Ok(Exit::Interrupted), |child| child.end().map(|_| Exit::Interrupted));
+        let signals = interrupts.taken();
+        match &mut child {
+            None if signals > 0 => break Ok(Exit::Interrupted),
+            Some(child) if signals > 0 => {
+                if !child.was_interrupted() && !args.quiet {
+                    console::notice("stentor: waits for the command; once more ends it at once");
+                }
+                child.interrupt(signals, interrupts.terminated());
+            }
+            None | Some(_) => {}
         }
         if child.as_ref().is_some_and(Child::has_ended)
             && let Some(child) = child.take()
@@ -201,7 +210,7 @@ fn wait(
             break child.end();
         }
         let elapsed = began.elapsed();
-        if args.duration.is_some_and(|Span(limit)| elapsed >= limit) && child.is_none() {
+        if args.duration.is_some_and(|Span(limit)| elapsed >= limit) {
             break Ok(Exit::Good);
         }
         let turn = turn(&mut plan, running, opened, elapsed)?;
@@ -236,7 +245,8 @@ fn turn(
         match scenario.poll(now) {
             Turn::Set(_, spec) => {
                 for one in opened {
-                    let (rules, _) = plan::rules(one.transport, &spec, plan.preset)?;
+                    let recorded = &mut plan.recorded;
+                    let (rules, _) = plan::rules(one.transport, &spec, plan.preset, recorded)?;
                     running.handle().set(one.id, rules)?;
                 }
             }

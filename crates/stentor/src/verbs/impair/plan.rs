@@ -10,10 +10,11 @@ use stentor_os::failure::errno_name;
 
 use super::{Args, scenario};
 use crate::complaint::{Complaint, Exit};
-use crate::drive::impair::{self, Handle, Id, Proxy, Refusal, Rules};
+use crate::drive::impair::{Handle, Id, Proxy, Recorded, Refusal, Rules};
 use crate::drive::reach::{self, Family};
 use crate::report::impair::Title;
 use crate::report::json::impair::Config;
+use crate::verbs::link::names_preset;
 use crate::verbs::seed;
 
 /// How long a name may take to resolve.
@@ -33,6 +34,8 @@ pub(super) struct Plan {
     /// Whether it is a preset's, of which streams carry what they can.
     pub(super) preset: bool,
     pub(super) scenario: Option<Scenario>,
+    /// The recorded links that the words of this run name.
+    pub(super) recorded: Recorded,
     pub(super) seed: Seed,
     /// What a person should know before it begins.
     pub(super) notices: Vec<String>,
@@ -53,8 +56,9 @@ pub(super) fn rules(
     transport: Transport,
     spec: &Spec,
     preset: bool,
+    recorded: &mut Recorded,
 ) -> Result<(Rules, Vec<&'static str>), Complaint> {
-    let traces = impair::traces(spec)?;
+    let traces = recorded.traces(spec)?;
     let rules = match transport {
         Transport::Udp => Rules::units(spec, traces).map(|rules| (rules, Vec::new())),
         Transport::Tcp | Transport::Unix if preset => Rules::stream_of(spec, traces),
@@ -82,20 +86,37 @@ impl Plan {
         let upstream = resolve(&to.1, to.2)?;
         let listen = resolve(&listen.1, listen.2)?.into_iter().next();
         let listen = listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        if let Some(own) = upstream.iter().find(|upstream| leads_back(listen, **upstream)) {
+            let what = format!("TARGET {own} is where clients come in: it would lead to itself");
+            return Err(Complaint::usage(what, "Give LISTEN another port, or 0 for a free one."));
+        }
 
         let spec = spec(args)?;
-        let preset = args.link.as_ref().is_some_and(|words| words.preset);
-        let scenario = args.scenario.as_deref().map(|path| scenario::read(path, &spec));
-        let scenario = scenario.transpose()?;
+        let mut preset = args.link.as_ref().is_some_and(|words| words.preset)
+            || [&args.up, &args.down].into_iter().flatten().any(|words| names_preset(words));
+        let mut scenario = None;
+        if let Some(path) = &args.scenario {
+            let (read, named) = scenario::read(path, &spec)?;
+            scenario = Some(read);
+            preset |= named;
+        }
+        let mut recorded = Recorded::default();
         let settings = || {
             let turns = scenario.iter().flat_map(Scenario::settings);
             std::iter::once(&spec).chain(turns)
         };
         let (mut possible, mut notices, mut refused) = (Vec::new(), Vec::new(), None);
         for transport in &transports {
-            let first = rules(*transport, &spec, preset);
-            let all = settings().try_for_each(|spec| rules(*transport, spec, preset).map(drop));
-            match all.and(first) {
+            let mut all = Vec::new();
+            let read = settings().try_for_each(|spec| {
+                let (_, words) = rules(*transport, spec, preset, &mut recorded)?;
+                all.extend(words);
+                Ok(())
+            });
+            all.sort_unstable();
+            all.dedup();
+            let first = |()| rules(*transport, &spec, preset, &mut recorded);
+            match read.and_then(first).map(|(rules, _)| (rules, all)) {
                 Ok((rules, left_out)) => {
                     possible.push((*transport, rules));
                     if !left_out.is_empty() {
@@ -129,6 +150,7 @@ impl Plan {
             spec,
             preset,
             scenario,
+            recorded,
             seed,
             notices,
         })
@@ -199,6 +221,14 @@ impl Plan {
             seed: self.seed.0,
         }
     }
+}
+
+/// Whether what leaves for `upstream` comes in at `listen` again.
+fn leads_back(listen: SocketAddr, upstream: SocketAddr) -> bool {
+    let (ours, theirs) = (listen.ip(), upstream.ip());
+    let loopback = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
+    let same = ours == theirs || ours.is_unspecified() && loopback(theirs);
+    listen.port() == upstream.port() && ours.is_ipv4() == theirs.is_ipv4() && same
 }
 
 /// `--link`, changed by `--up` and `--down`.
