@@ -118,13 +118,10 @@ impl Exchange {
     /// # Errors
     /// A setting that makes no sense; both directions then stay as they were.
     pub(super) fn set(&mut self, now: Moment, up: &Way, down: &Way) -> Result<(), KnobError> {
-        let before = self.up.clone();
+        // Refused before anything is turned: the links may hold too much to keep a copy.
+        Link::<Parcel>::new(&down.knobs, down.trace.as_ref(), Seed(0), "")?;
         self.up.set(now, &up.knobs, up.trace.as_ref())?;
-        let set = self.down.set(now, &down.knobs, down.trace.as_ref());
-        if set.is_err() {
-            self.up = before;
-        }
-        set
+        self.down.set(now, &down.knobs, down.trace.as_ref())
     }
 
     /// Leads clients that come from now on elsewhere.
@@ -148,6 +145,12 @@ impl Exchange {
             down: self.down.counters(),
             up_waiting: self.up.waiting(),
             down_waiting: self.down.waiting(),
+            unread: self.counts.unread
+                + self
+                    .flows
+                    .iter()
+                    .fold(0, |sum, (_, flow)| sum + flow.socket.dropped().unwrap_or(0))
+                + self.socket.dropped().unwrap_or(0),
             ..self.counts
         }
     }
@@ -164,13 +167,19 @@ impl Exchange {
         for _ in 0..BATCHES_PER_TURN {
             match self.socket.receive(batch) {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Whatever it was, datagrams may wait behind it, and no event would say so.
+                Err(_) => continue,
             }
             for mut received in batch.received() {
                 let client = (received.source, received.local);
                 let Some((flow, serial)) = self.flow(id, client, now, register) else {
-                    self.counts.not_sent += received.datagrams().count() as u64;
+                    let count = received.datagrams().count() as u64;
+                    // Without an address of its upstream there is nowhere to send it to.
+                    match self.upstream {
+                        Some(_) => self.counts.exhausted += count,
+                        None => self.counts.not_sent += count,
+                    }
                     continue;
                 };
                 for bytes in received.datagrams() {
@@ -331,6 +340,7 @@ impl Exchange {
         self.clients.remove(&(flow.client, flow.local));
         self.left.push(flow.source);
         self.counts.flows_closed += 1;
+        self.counts.unread += flow.socket.dropped().unwrap_or(0);
     }
 }
 

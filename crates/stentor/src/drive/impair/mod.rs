@@ -33,7 +33,7 @@ use stentor_os::net::listener::{self, Listen};
 
 pub use beside::{Beside, beside};
 pub use lateness::Lateness;
-pub use recorded::traces;
+pub use recorded::{Recorded, traces};
 pub use tally::{Counts, StreamCounts, UnitCounts};
 
 use datagrams::Exchange;
@@ -42,6 +42,9 @@ use stream::Door;
 
 /// Finished connections that may wait for accept(2) at a proxy.
 const BACKLOG: u32 = 1024;
+
+/// What the socket of all clients may hold for us to read, in bytes with the kernel's overhead.
+const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// What one proxy does to what passes.
 #[derive(Clone, Debug)]
@@ -224,6 +227,8 @@ impl Handle {
             }
             Rules::Units { up, down } => {
                 let socket = Datagrams::bind(listen, false)?;
+                // As much as the system grants: a burst should be lost by the link, not before it.
+                socket.enlarge(RECEIVE_BUFFER);
                 let address = socket
                     .local()
                     .map_err(|error| Failure::new("getsockname", listen.to_string(), error))?;

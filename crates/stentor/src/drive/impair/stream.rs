@@ -14,7 +14,7 @@ use socket2::Socket;
 use stentor_core::link::stream::{BUFFER_MAX, Named, Output, Pipe, StreamKnobs};
 use stentor_core::moment::Moment;
 use stentor_core::seed::Seed;
-use stentor_os::net::dial;
+use stentor_os::net::{dial, listener};
 
 use super::tally::StreamCounts;
 use super::{Before, Id, Lookup};
@@ -25,6 +25,8 @@ const READS_PER_TURN: usize = 16;
 const NAME_FRESH: Duration = Duration::from_secs(1);
 /// How long an upstream address may take to answer a SYN, and its name to be found.
 const DIAL_MAX: Duration = Duration::from_secs(30);
+/// How long to wait before the next attempt when descriptors or memory are exhausted.
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 /// After a close in order: how long to wait for the ends' own FIN.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -82,6 +84,9 @@ impl Door {
                 pipe: Pipe::new(now, toxics, self.seed, &name, BUFFER_MAX),
                 read_over: false,
                 finished: false,
+                blocked: false,
+                reset: false,
+                taking_since: now,
             }
         };
         self.counts.open += 1;
@@ -186,15 +191,27 @@ struct End {
     writable: bool,
     /// The peer's FIN is known to be there: a short read does not mean that there is no more.
     closed: bool,
+    /// It has been read: nothing comes any more, and no event should make anybody look.
+    read_over: bool,
+    /// The kernel told of an error; bytes that came before it may still be read.
+    failed: bool,
+    /// It was reset: nothing comes from it, nothing reaches it.
+    dead: bool,
 }
 
 /// One direction.
 struct Lane {
     pipe: Pipe,
-    /// The source's FIN has been read.
+    /// The source's FIN or RST is in the pipe.
     read_over: bool,
-    /// It has been passed on.
+    /// The end has been passed on.
     finished: bool,
+    /// The other end takes nothing now.
+    blocked: bool,
+    /// The source's RST is in the pipe.
+    reset: bool,
+    /// Since when it has taken everything: what was due before was late by its fault, not by ours.
+    taking_since: Moment,
 }
 
 /// What one pass over a lane came to.
@@ -216,11 +233,14 @@ pub(super) struct Turn<'a> {
 
 impl End {
     fn new(socket: Socket) -> End {
-        End { socket, readable: true, writable: true, closed: false }
+        let (closed, read_over, failed, dead) = (false, false, false, false);
+        End { socket, readable: true, writable: true, closed, read_over, failed, dead }
     }
 
     fn ready(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        self.readable &= !self.read_over;
+        self.failed |= event.is_error();
         self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
         self.closed |= event.is_read_closed();
     }
@@ -230,7 +250,8 @@ impl End {
         match io::Read::read(&mut &self.socket, buffer) {
             Ok(count) => {
                 // Everything there was has been read, unless a FIN came with it (epoll(7)).
-                self.readable = count == buffer.len() || self.closed;
+                self.read_over = count == 0;
+                self.readable = !self.read_over && (count == buffer.len() || self.closed);
                 Ok(Some(count))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -238,7 +259,10 @@ impl End {
                 Ok(None)
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => {
+                (self.readable, self.read_over, self.dead) = (false, true, true);
+                Err(error)
+            }
         }
     }
 
@@ -254,20 +278,24 @@ impl End {
                 Ok(0)
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-            Err(error) => Err(error),
+            Err(error) => {
+                self.dead = true;
+                Err(error)
+            }
         }
     }
 
-    /// Throws away what has come; whether the peer has ended.
-    fn discard(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+    /// Throws away what has come, up to a fair share; how many bytes.
+    fn discard(&mut self, buffer: &mut [u8]) -> u64 {
+        let mut thrown = 0;
         for _ in 0..READS_PER_TURN {
-            match self.read(buffer)? {
-                Some(0) => return Ok(true),
-                Some(_) if self.readable => {}
-                Some(_) | None => return Ok(false),
+            if !self.readable || self.read_over {
+                break;
             }
+            // An end that has failed has nothing more to say, and is known to be dead.
+            thrown += self.read(buffer).ok().flatten().unwrap_or_default() as u64;
         }
-        Ok(false)
+        thrown
     }
 }
 
@@ -320,6 +348,11 @@ impl Connection {
 
     /// Waits for the upstream's answer, and tries the next address if there is none.
     fn dial(&mut self, turn: &mut Turn<'_>, next: usize, until: Moment) -> After {
+        // A client that only sent its FIN still wants its answer; one that was reset does not.
+        if self.near.failed {
+            self.cut();
+            return After::Ended(Ended::Cut);
+        }
         if let Some(far) = &self.far {
             match dial::outcome(&far.socket) {
                 Ok(true) => {
@@ -343,6 +376,12 @@ impl Connection {
                     self.phase = Phase::Dialing { next: index + 1, until };
                     return After::Register;
                 }
+                // That is our lack, not the upstream's: the client waits as in a backlog.
+                Err(failure) if listener::is_exhausted(&failure.error) => {
+                    turn.counts.exhausted += 1;
+                    self.phase = Phase::Dialing { next: index, until };
+                    return After::Wait(Some(turn.now + PAUSE));
+                }
                 Err(failure) => tracing::debug!("{failure}"),
             }
         }
@@ -352,6 +391,8 @@ impl Connection {
 
     fn carry(&mut self, turn: &mut Turn<'_>) -> After {
         let Some(far) = &mut self.far else { return After::Ended(Ended::Cut) };
+        self.up.resets(&mut self.near, turn.now);
+        self.down.resets(far, turn.now);
         let counts = &mut *turn.counts;
         let mut tally = Tally {
             received: &mut counts.up_received_bytes,
@@ -371,12 +412,27 @@ impl Connection {
                 After::Ended(Ended::Cut)
             }
             (Passed::Close, _) | (_, Passed::Close) => self.close(turn),
-            _ if self.up.finished && self.down.finished => After::Ended(Ended::InOrder),
+            _ if self.near.dead && self.far.as_ref().is_none_or(|far| far.dead) => {
+                After::Ended(Ended::Cut)
+            }
+            _ if self.up.finished && self.down.finished => {
+                // A rule may have ended a direction before its source did.
+                let over = self.up.read_over && self.down.read_over;
+                if over { After::Ended(Ended::InOrder) } else { self.close(turn) }
+            }
+            // A write may have shown that an end is dead: the other one is to hear of it.
+            _ if self.is_unheard() => After::More,
             (Passed::More, _) | (_, Passed::More) => After::More,
             (Passed::Wait(up), Passed::Wait(down)) => {
                 After::Wait([up, down].into_iter().flatten().min())
             }
         }
+    }
+
+    /// Whether an end was reset, and the pipe away from it does not know.
+    fn is_unheard(&self) -> bool {
+        let far = self.far.as_ref().is_some_and(|far| far.dead);
+        (self.near.dead && !self.up.reset) || (far && !self.down.reset)
     }
 
     /// Ends both directions in order. A close(2) with bytes unread would be a reset, which may
@@ -393,8 +449,8 @@ impl Connection {
     fn linger(&mut self, turn: &mut Turn<'_>, until: Moment) -> After {
         let mut ended = true;
         for end in [Some(&mut self.near), self.far.as_mut()].into_iter().flatten() {
-            // An end that has failed has nothing more to say.
-            ended &= end.discard(turn.buffer).unwrap_or(true);
+            end.discard(turn.buffer);
+            ended &= end.read_over;
         }
         if ended || turn.now >= until {
             return After::Ended(Ended::InOrder);
@@ -412,6 +468,16 @@ struct Tally<'a> {
 }
 
 impl Lane {
+    /// Lets the reset of its source into the pipe, which passes it on as late as bytes. A source
+    /// from which nothing is read any more tells of it by an event alone.
+    fn resets(&mut self, from: &mut End, now: Moment) {
+        from.dead |= from.failed && from.read_over;
+        if from.dead && !self.reset {
+            (self.reset, self.read_over) = (true, true);
+            self.pipe.reset(now);
+        }
+    }
+
     /// Moves bytes from one end through the pipe to the other, as far as it goes now.
     fn pass(
         &mut self,
@@ -426,6 +492,12 @@ impl Lane {
                 Ok(wait) => wait,
                 Err(verdict) => return verdict,
             };
+            if self.finished && !self.read_over {
+                // Ended by a rule: what the source still says is thrown away.
+                *tally.received += from.discard(buffer);
+                self.read_over = from.read_over;
+                return if from.readable { Passed::More } else { Passed::Wait(wait) };
+            }
             let room = self.pipe.room().min(buffer.len());
             if self.read_over || !from.readable || room == 0 {
                 return Passed::Wait(wait);
@@ -440,35 +512,26 @@ impl Lane {
                 Ok(Some(count)) => {
                     *tally.received += count as u64;
                     let bytes = space.get(..count).unwrap_or_default();
-                    if self.take(to, now, bytes, tally).is_err() {
-                        return Passed::Reset;
-                    }
+                    self.take(to, now, bytes, tally);
                 }
-                // The source was reset: so is the other end.
-                Err(_) => return Passed::Reset,
+                Err(_) => self.resets(from, now),
             }
         }
         Passed::More
     }
 
     /// Hands bytes to the pipe; where nothing happens to them, straight to the other end.
-    fn take(
-        &mut self,
-        to: &mut End,
-        now: Moment,
-        bytes: &[u8],
-        tally: &mut Tally<'_>,
-    ) -> io::Result<()> {
+    fn take(&mut self, to: &mut End, now: Moment, bytes: &[u8], tally: &mut Tally<'_>) {
         let mut taken = 0;
-        if self.pipe.is_plain() && to.writable {
-            taken = to.write(bytes)?;
+        if self.pipe.is_plain() && to.writable && !to.dead {
+            // If it is dead now, `send` finds that out.
+            taken = to.write(bytes).unwrap_or(0);
             *tally.sent += taken as u64;
         }
         match bytes.get(taken..) {
             None | Some([]) => {}
             Some(rest) => self.pipe.handle(now, rest),
         }
-        Ok(())
     }
 
     /// Sends what is due; until when there is nothing to send.
@@ -480,12 +543,22 @@ impl Lane {
     ) -> Result<Option<Moment>, Passed> {
         loop {
             match self.pipe.poll(now) {
+                // The other end is gone: nothing can reach it any more.
+                Output::Send(_, bytes) if to.dead => {
+                    let count = bytes.len();
+                    self.pipe.sent(count);
+                }
                 // A reset overtakes what could not be sent yet.
-                Output::Send(..) if !to.writable => return Ok(self.pipe.due()),
+                Output::Send(..) if !to.writable => {
+                    self.blocked = true;
+                    return Ok(self.pipe.due());
+                }
                 Output::Send(due, bytes) => {
-                    // The other end is gone: nothing can reach it any more.
-                    let count = to.write(bytes).map_err(|_| Passed::Reset)?;
-                    if count > 0 && due < now {
+                    if std::mem::take(&mut self.blocked) {
+                        self.taking_since = now;
+                    }
+                    let count = to.write(bytes).unwrap_or(0);
+                    if count > 0 && due < now && due >= self.taking_since {
                         tally.lateness.note(due, now);
                     }
                     *tally.sent += count as u64;
@@ -495,9 +568,7 @@ impl Lane {
                 Output::Idle => return Ok(None),
                 Output::Finish => {
                     self.finished = true;
-                    if to.socket.shutdown(Shutdown::Write).is_err() {
-                        return Err(Passed::Reset);
-                    }
+                    to.dead |= to.socket.shutdown(Shutdown::Write).is_err();
                 }
                 Output::Close => return Err(Passed::Close),
                 Output::Reset => return Err(Passed::Reset),

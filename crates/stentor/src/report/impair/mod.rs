@@ -104,7 +104,7 @@ fn stream(text: &mut String, counts: &StreamCounts) {
     if counts.exhausted > 0 {
         let _ = writeln!(
             text,
-            "  accept       had to wait {} times for descriptors or memory (ulimit -n)",
+            "  exhausted    had to wait {} times for descriptors or memory (ulimit -n)",
             counts.exhausted
         );
     }
@@ -135,6 +135,11 @@ fn units(text: &mut String, counts: &UnitCounts) {
     }
     for (count, what) in [
         (counts.unreachable, "nobody listened upstream (ICMP port unreachable)"),
+        (counts.exhausted, "of clients for whom there was no descriptor (ulimit -n)"),
+        (
+            counts.unread,
+            "dropped by the system before impair could read them (receive buffer full)",
+        ),
         (counts.not_sent, "delivered by the link, refused by the system or of a client forgotten"),
     ] {
         if count > 0 {

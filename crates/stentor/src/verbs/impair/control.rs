@@ -60,15 +60,18 @@ pub(super) fn start(
     proxies: Vec<ProxyBody>,
 ) -> Result<Option<Control>, Complaint> {
     let Some(written) = &args.control else { return Ok(None) };
-    // Each proxy and each end of a connection takes a descriptor; what cannot be raised is told
-    // by the proxy that is refused.
-    let _ = limits::raise_descriptors();
+    // Each proxy and each end of a connection takes a descriptor. A command keeps its own limit: for
+    // it the limit is raised when it has been started.
+    if args.command.is_empty() {
+        limits::raise_descriptors()
+            .map_err(|error| Failure::new("setrlimit", "RLIMIT_NOFILE", error))?;
+    }
     let options = Options {
         address: address(written)?,
         version: args.version_string.clone(),
         metrics: args.metrics,
     };
-    let bound = control::bind(options, handle, plan.given(opened)?)?;
+    let bound = control::bind(options, handle, plan.given(opened))?;
     let named = |what: &str| {
         let path = args.config.as_deref().unwrap_or_else(|| "".as_ref());
         format!("{}: {what}", path.display())

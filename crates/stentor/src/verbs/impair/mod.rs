@@ -94,7 +94,7 @@ pub struct Args {
     #[arg(long, value_name = "TEXT", requires = "control", default_value = control::VERSION)]
     version_string: String,
     /// End by itself after this time
-    #[arg(short, long, value_name = "TIME")]
+    #[arg(short, long, value_name = "TIME", conflicts_with = "command")]
     duration: Option<Span>,
     /// The report as one JSON object (schema stentor.impair/1) on standard output
     #[arg(short = 'J', long)]
@@ -146,9 +146,10 @@ fn ours(complaint: Complaint) -> Complaint {
 fn carry_out(args: &Args, told: &mut Told) -> Result<Exit, Complaint> {
     let mut plan = Plan::read(args)?;
     let proxies = control::config(args, &mut plan)?;
+    // Before signals are taken over: to open a FIFO may last until somebody reads it.
+    let (log, written) = decisions::open(args.decisions.as_deref())?;
     let interrupts = Interrupts::install()
         .map_err(|error| Failure::new("sigaction", "SIGINT and SIGTERM", error))?;
-    let (log, written) = decisions::open(args.decisions.as_deref())?;
     let running = impair::start(plan.seed, log)?;
     let opened = plan.open(running.handle())?;
     let control = control::start(args, &plan, running.handle(), &opened, proxies)?;
@@ -164,6 +165,9 @@ fn carry_out(args: &Args, told: &mut Told) -> Result<Exit, Complaint> {
         ([], _) | (_, None) => None,
         (command, Some(address)) => Some(Child::start(command, address)?),
     };
+    // Not before the command was started, whose own limit this is not.
+    stentor_os::limits::raise_descriptors()
+        .map_err(|error| Failure::new("setrlimit", "RLIMIT_NOFILE", error))?;
     let ended = wait(args, plan, &running, &opened, control.as_ref(), child, &interrupts);
     match control {
         Some(control) => told.proxies = control::ended(control),
@@ -222,11 +226,16 @@ fn wait(
     let live = !args.quiet && args.command.is_empty() && control.is_none();
     let live = live && std::io::stderr().is_terminal();
     let exit = loop {
-        if interrupts.taken() > 0 {
-            // The command is in the same group at a terminal, and has heard it, too.
-            break child
-                .take()
-                .map_or(Ok(Exit::Interrupted), |child| child.end().map(|_| Exit::Interrupted));
+        let signals = interrupts.taken();
+        match &mut child {
+            None if signals > 0 => break Ok(Exit::Interrupted),
+            Some(child) if signals > 0 => {
+                if !child.was_interrupted() && !args.quiet {
+                    console::notice("stentor: waits for the command; once more ends it at once");
+                }
+                child.interrupt(signals, interrupts.terminated());
+            }
+            None | Some(_) => {}
         }
         if child.as_ref().is_some_and(Child::has_ended)
             && let Some(child) = child.take()
@@ -234,7 +243,7 @@ fn wait(
             break child.end();
         }
         let elapsed = began.elapsed();
-        if args.duration.is_some_and(|Span(limit)| elapsed >= limit) && child.is_none() {
+        if args.duration.is_some_and(|Span(limit)| elapsed >= limit) {
             break Ok(Exit::Good);
         }
         let turn = turn(&mut plan, running, opened, control, elapsed)?;
@@ -270,7 +279,8 @@ fn turn(
         match scenario.poll(now) {
             Turn::Set(_, spec) => {
                 for one in opened {
-                    let (rules, _) = plan::rules(one.transport, &spec, plan.preset)?;
+                    let recorded = &mut plan.recorded;
+                    let (rules, _) = plan::rules(one.transport, &spec, plan.preset, recorded)?;
                     match control {
                         Some(control) => control::turn(control, one, rules, &spec)?,
                         None => running.handle().set(one.id, rules)?,

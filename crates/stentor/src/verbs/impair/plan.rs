@@ -11,10 +11,11 @@ use stentor_os::failure::errno_name;
 use super::{Args, scenario};
 use crate::complaint::{Complaint, Exit};
 use crate::drive::impair::control::{Control, Given};
-use crate::drive::impair::{self, Handle, Id, Proxy, Refusal, Rules};
+use crate::drive::impair::{Handle, Id, Proxy, Recorded, Refusal, Rules};
 use crate::drive::reach::{self, Family};
 use crate::report::impair::Title;
 use crate::report::json::impair::Config;
+use crate::verbs::link::names_preset;
 use crate::verbs::seed;
 
 /// How long a name may take to resolve.
@@ -35,6 +36,8 @@ pub(super) struct Plan {
     /// Whether it is a preset's, of which streams carry what they can.
     pub(super) preset: bool,
     pub(super) scenario: Option<Scenario>,
+    /// The recorded links that the words of this run name.
+    pub(super) recorded: Recorded,
     pub(super) seed: Seed,
     /// What a person should know before it begins.
     pub(super) notices: Vec<String>,
@@ -55,8 +58,9 @@ pub(super) fn rules(
     transport: Transport,
     spec: &Spec,
     preset: bool,
+    recorded: &mut Recorded,
 ) -> Result<(Rules, Vec<&'static str>), Complaint> {
-    let traces = impair::traces(spec)?;
+    let traces = recorded.traces(spec)?;
     let rules = match transport {
         Transport::Udp => Rules::units(spec, traces).map(|rules| (rules, Vec::new())),
         Transport::Tcp | Transport::Unix if preset => Rules::stream_of(spec, traces),
@@ -72,26 +76,33 @@ impl Plan {
         let Some((listen, target)) = addresses(args)? else {
             return Plan::without_proxies(args);
         };
-        let listen = place(listen, "LISTEN")?;
-        let to = place(target, "TARGET")?;
-        let transports = transports(args, [listen.0, to.0])?;
-        let upstream = resolve(&to.1, to.2)?;
-        let listen = resolve(&listen.1, listen.2)?.into_iter().next();
-        let listen = listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-
+        let Ends { listen, host, upstream, transports } = ends(args, listen, target)?;
         let spec = spec(args)?;
-        let preset = args.link.as_ref().is_some_and(|words| words.preset);
-        let scenario = args.scenario.as_deref().map(|path| scenario::read(path, &spec));
-        let scenario = scenario.transpose()?;
+        let mut preset = args.link.as_ref().is_some_and(|words| words.preset)
+            || [&args.up, &args.down].into_iter().flatten().any(|words| names_preset(words));
+        let mut scenario = None;
+        if let Some(path) = &args.scenario {
+            let (read, named) = scenario::read(path, &spec)?;
+            scenario = Some(read);
+            preset |= named;
+        }
+        let mut recorded = Recorded::default();
         let settings = || {
             let turns = scenario.iter().flat_map(Scenario::settings);
             std::iter::once(&spec).chain(turns)
         };
         let (mut possible, mut notices, mut refused) = (Vec::new(), Vec::new(), None);
         for transport in &transports {
-            let first = rules(*transport, &spec, preset);
-            let all = settings().try_for_each(|spec| rules(*transport, spec, preset).map(drop));
-            match all.and(first) {
+            let mut all = Vec::new();
+            let read = settings().try_for_each(|spec| {
+                let (_, words) = rules(*transport, spec, preset, &mut recorded)?;
+                all.extend(words);
+                Ok(())
+            });
+            all.sort_unstable();
+            all.dedup();
+            let first = |()| rules(*transport, &spec, preset, &mut recorded);
+            match read.and_then(first).map(|(rules, _)| (rules, all)) {
                 Ok((rules, left_out)) => {
                     possible.push((*transport, rules));
                     if !left_out.is_empty() {
@@ -117,7 +128,6 @@ impl Plan {
         }
         let seed = seed::given_or_fresh(args.seed);
         let target = target.clone();
-        let host = (to.1, to.2);
         Ok(Plan {
             listen,
             target,
@@ -127,6 +137,7 @@ impl Plan {
             spec,
             preset,
             scenario,
+            recorded,
             seed,
             notices,
         })
@@ -147,6 +158,7 @@ impl Plan {
             rules: Vec::new(),
             spec: Spec::default(),
             preset: false,
+            recorded: Recorded::default(),
             scenario: None,
             seed: seed::given_or_fresh(args.seed),
             notices: Vec::new(),
@@ -154,20 +166,19 @@ impl Plan {
     }
 
     /// What the control server has to know of a proxy of ours.
-    pub(super) fn given(&self, opened: &[Opened]) -> Result<Vec<Given>, Complaint> {
-        let given = |one: &Opened| {
-            Ok(Given {
-                name: one.transport.to_string(),
-                id: one.id,
-                transport: one.transport,
-                listen: one.address,
-                target: one.title.target.clone(),
-                upstream: self.host.clone(),
-                rules: rules(one.transport, &self.spec, self.preset)?.0,
-                link: self.spec.to_string(),
-            })
+    pub(super) fn given(&self, opened: &[Opened]) -> Vec<Given> {
+        let given = |(one, (_, rules)): (&Opened, &(Transport, Rules))| Given {
+            name: one.transport.to_string(),
+            id: one.id,
+            transport: one.transport,
+            listen: one.address,
+            target: one.title.target.clone(),
+            upstream: self.host.clone(),
+            rules: rules.clone(),
+            link: self.spec.to_string(),
         };
-        opened.iter().map(given).collect()
+        // They were opened in the order of their rules.
+        opened.iter().zip(&self.rules).map(given).collect()
     }
 
     /// Opens the proxies, all on one port.
@@ -256,6 +267,36 @@ fn addresses(args: &Args) -> Result<Option<(&str, &String)>, Complaint> {
     };
     let what = "impair takes two addresses: where clients come in, and where it leads";
     Err(Complaint::usage(what, next))
+}
+
+/// The two ends of the way, found.
+struct Ends {
+    listen: SocketAddr,
+    host: (Host, u16),
+    upstream: Vec<SocketAddr>,
+    transports: Vec<Transport>,
+}
+
+fn ends(args: &Args, listen: &str, target: &str) -> Result<Ends, Complaint> {
+    let (near, host, port) = place(listen, "LISTEN")?;
+    let listen = resolve(&host, port)?.into_iter().next();
+    let listen = listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let (far, host, port) = place(target, "TARGET")?;
+    let transports = transports(args, [near, far])?;
+    let upstream = resolve(&host, port)?;
+    if let Some(own) = upstream.iter().find(|upstream| leads_back(listen, **upstream)) {
+        let what = format!("TARGET {own} is where clients come in: it would lead to itself");
+        return Err(Complaint::usage(what, "Give LISTEN another port, or 0 for a free one."));
+    }
+    Ok(Ends { listen, host: (host, port), upstream, transports })
+}
+
+/// Whether what leaves for `upstream` comes in at `listen` again.
+fn leads_back(listen: SocketAddr, upstream: SocketAddr) -> bool {
+    let (ours, theirs) = (listen.ip(), upstream.ip());
+    let loopback = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
+    let same = ours == theirs || ours.is_unspecified() && loopback(theirs);
+    listen.port() == upstream.port() && ours.is_ipv4() == theirs.is_ipv4() && same
 }
 
 /// `--link`, changed by `--up` and `--down`.

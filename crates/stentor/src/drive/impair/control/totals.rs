@@ -51,6 +51,8 @@ fn units(one: &UnitCounts, two: &UnitCounts) -> UnitCounts {
         up_waiting: one.up_waiting + two.up_waiting,
         down_waiting: one.down_waiting + two.down_waiting,
         not_sent: one.not_sent + two.not_sent,
+        exhausted: one.exhausted + two.exhausted,
+        unread: one.unread + two.unread,
         unreachable: one.unreachable + two.unreachable,
         lateness: lateness(one.lateness, two.lateness),
     }
