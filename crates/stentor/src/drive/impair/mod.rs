@@ -324,3 +324,6 @@ impl Drop for Running {
         let _ = self.end();
     }
 }
+
+#[cfg(test)]
+mod tests;
