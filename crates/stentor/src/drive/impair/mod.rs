@@ -350,3 +350,6 @@ impl Drop for Running {
         let _ = self.end();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -582,3 +582,77 @@ fn reset(socket: &Socket) {
     // Where it cannot be set the socket is gone already.
     let _ = socket.set_linger(Some(Duration::ZERO));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::OwnedFd;
+
+    use stentor_core::link::stream::Toxic;
+    use stentor_core::units::Probability;
+
+    use super::*;
+
+    fn end() -> (TcpStream, End) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let outside = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (inside, _) = listener.accept().unwrap();
+        inside.set_nonblocking(true).unwrap();
+        (outside, End::new(OwnedFd::from(inside).into()))
+    }
+
+    /// What sockets cannot show: whether the loop is asked to come back at once for nothing.
+    #[test]
+    fn an_end_that_is_over_asks_for_no_turn() {
+        let toxic = Named {
+            name: "truncate".to_owned(),
+            toxic: Toxic::LimitData(1),
+            toxicity: Probability(1.0),
+        };
+        let now = Moment::from_nanos(1);
+        let (client, near) = end();
+        let (mut server, far) = end();
+        let lane = |toxics: &[Named]| Lane {
+            pipe: Pipe::new(now, toxics, Seed(1), "test", BUFFER_MAX),
+            read_over: false,
+            finished: false,
+            blocked: false,
+            reset: false,
+            taking_since: now,
+        };
+        let mut connection = Connection {
+            near,
+            far: Some(far),
+            phase: Phase::Open,
+            up: lane(&[]),
+            down: lane(&[toxic]),
+        };
+        server.write_all(b"more").unwrap();
+        let (mut counts, mut buffer) = (StreamCounts::default(), [0; 64]);
+        let mut turn = |connection: &mut Connection| {
+            let (buffer, counts) = (&mut buffer, &mut counts);
+            connection.turn(&mut Turn { now, buffer, counts, upstream: Some(&[]) })
+        };
+        while !matches!(connection.phase, Phase::Closing { .. }) {
+            if let Some(far) = &mut connection.far {
+                far.readable = true;
+            }
+            assert!(!matches!(turn(&mut connection), After::Ended(_)));
+        }
+        client.shutdown(Shutdown::Write).unwrap();
+        // As events would have it: there is something to read, and it is the end.
+        while !connection.near.read_over {
+            (connection.near.readable, connection.near.closed) = (true, true);
+            turn(&mut connection);
+        }
+        assert_eq!(turn(&mut connection), After::Wait(Some(now + LINGER)));
+        assert!(!connection.near.readable);
+        drop(server);
+        while !connection.far.as_ref().is_some_and(|far| far.read_over) {
+            connection.far.iter_mut().for_each(|far| (far.readable, far.closed) = (true, true));
+            turn(&mut connection);
+        }
+        assert_eq!(turn(&mut connection), After::Ended(Ended::InOrder));
+    }
+}
