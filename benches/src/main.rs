@@ -19,6 +19,7 @@ mod exhausted;
 mod figures;
 mod forged;
 mod idle;
+mod impair;
 mod link;
 mod naive;
 mod program;
@@ -43,6 +44,11 @@ const MEASUREMENTS: &[Measurement] = &[
     ("exhausted", "more clients than places or descriptors", exhausted::measure),
     ("drain", "SIGTERM under load", drain::measure),
     ("loop", "a forged datagram between two services", forged::measure),
+    (
+        "impair",
+        "proxies: added round trip, memory, and delay, rate and loss as asked",
+        impair::measure,
+    ),
     ("link", "the link engine alone, in virtual time", link::measure),
     ("trace", "a million packets from the record to the ladder", trace::measure),
 ];

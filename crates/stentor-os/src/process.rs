@@ -72,6 +72,29 @@ impl Child {
     }
 }
 
+/// Waits until a child has ended, and leaves it in the process table, so that its number is nobody
+/// else's before its owner has waited for it (waitid(2), WNOWAIT).
+#[cfg(target_os = "linux")]
+pub fn ended(pid: u32) -> io::Result<()> {
+    use nix::sys::wait::{Id, waitid};
+    loop {
+        match waitid(Id::Pid(child(pid)?), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+            Err(nix::errno::Errno::EINTR) => {}
+            other => return Ok(other.map(drop)?),
+        }
+    }
+}
+
+/// Asks a child that was not waited for to end (SIGTERM).
+pub fn terminate(pid: u32) -> io::Result<()> {
+    Ok(nix::sys::signal::kill(child(pid)?, Signal::SIGTERM)?)
+}
+
+fn child(pid: u32) -> io::Result<Pid> {
+    let number = i32::try_from(pid).ok().filter(|number| *number > 0);
+    number.map(Pid::from_raw).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +134,19 @@ mod tests {
         ours.read_to_string(&mut told).unwrap();
         assert_eq!(told, "still here");
         child.kill().unwrap();
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_child_that_ended_is_still_its_owners() {
+        let mut child = std::process::Command::new("cat");
+        let mut child = child.stdin(std::process::Stdio::piped()).spawn().unwrap();
+        terminate(child.id()).unwrap();
+        ended(child.id()).unwrap();
+        ended(child.id()).unwrap();
+        use std::os::unix::process::ExitStatusExt;
+        assert_eq!(child.wait().unwrap().signal(), Some(15));
+        assert_eq!(ended(0).unwrap_err().raw_os_error(), Some(libc::ESRCH));
     }
 
     #[test]

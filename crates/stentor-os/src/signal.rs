@@ -3,18 +3,21 @@
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::SigId;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::low_level;
+use signal_hook::{flag, low_level};
 
 /// SIGINT and SIGTERM, held until dropped; dropping restores nothing else than our handlers.
 #[derive(Debug)]
 pub struct Interrupts {
     pipe: UnixStream,
-    handlers: [SigId; 2],
+    handlers: [SigId; 3],
+    terminated: Arc<AtomicBool>,
 }
 
 impl Interrupts {
@@ -24,7 +27,9 @@ impl Interrupts {
         pipe.set_nonblocking(true)?;
         let interrupt = low_level::pipe::register(SIGINT, writer.try_clone()?)?;
         let terminate = low_level::pipe::register(SIGTERM, writer)?;
-        Ok(Interrupts { pipe, handlers: [interrupt, terminate] })
+        let terminated = Arc::new(AtomicBool::new(false));
+        let noted = flag::register(SIGTERM, Arc::clone(&terminated))?;
+        Ok(Interrupts { pipe, handlers: [interrupt, terminate, noted], terminated })
     }
 
     /// Lets SIGINT and SIGTERM end a call that blocks (EINTR) instead of its being restarted
@@ -48,6 +53,12 @@ impl Interrupts {
             }
         }
         Ok(())
+    }
+
+    /// Whether one of the signals so far was SIGTERM, which comes to one process; SIGINT is sent by
+    /// a terminal to a whole group.
+    pub fn terminated(&self) -> bool {
+        self.terminated.load(Ordering::Relaxed)
     }
 
     /// How many signals have come since the last call; does not wait.

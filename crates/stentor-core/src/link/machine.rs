@@ -175,8 +175,9 @@ impl<P: Clone> Link<P> {
     }
 
     /// Turns the knobs at `now`. Units inside keep what chance decided about them and the delay
-    /// they have begun; those still in the queue leave at the new rate, the one being sent at the
-    /// old. Dice go on rolling where they were.
+    /// they have begun; those still in the queue leave at the new rate. The one being sent leaves
+    /// as it would have, or as if it began now at the new rate where that is sooner: after a rate of
+    /// some bits it would block the line for hours. Dice go on rolling where they were.
     ///
     /// # Errors
     /// As [`Link::new`]; the link is then unchanged.
@@ -190,8 +191,20 @@ impl<P: Clone> Link<P> {
         knobs.check_units()?;
         let trace = knobs.matching(trace)?;
         self.advance(now);
-        self.transmitter = Transmitter::new(knobs.rate, trace);
+        let mut transmitter = Transmitter::new(knobs.rate, trace);
+        if let Some((left, inside)) = &mut self.sending {
+            let bytes = inside.delivery.bytes as u64;
+            let anew = transmitter.send(self.now, bytes, false);
+            if anew < *left {
+                *left = anew;
+            } else {
+                // It was only asked how long it would take: nothing has gone this way yet.
+                transmitter = Transmitter::new(knobs.rate, trace);
+            }
+        }
+        self.transmitter = transmitter;
         self.knobs = knobs.clone();
+        self.advance(now);
         Ok(())
     }
 

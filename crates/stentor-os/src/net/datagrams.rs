@@ -63,6 +63,36 @@ impl Datagrams {
         listener::local(&self.socket)
     }
 
+    /// Asks for room for so many bytes of unread datagrams, with the kernel's overhead: beyond
+    /// net.core.rmem_max only with CAP_NET_ADMIN (SO_RCVBUFFORCE, socket(7)).
+    pub fn enlarge(&self, bytes: usize) {
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::fd::AsFd;
+            let wanted = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+            let name = libc::SO_RCVBUFFORCE;
+            let socket = self.socket.as_fd();
+            if crate::net::option::set_int(socket, libc::SOL_SOCKET, name, wanted).is_ok() {
+                return;
+            }
+        }
+        // What is refused is only less room.
+        let _ = self.socket.set_recv_buffer_size(bytes);
+    }
+
+    /// How many datagrams were dropped because nobody read in time (SO_MEMINFO, socket(7)).
+    #[cfg(target_os = "linux")]
+    pub fn dropped(&self) -> io::Result<u64> {
+        use std::os::fd::AsFd;
+        crate::net::queues::dropped(self.socket.as_fd())
+    }
+
+    /// No other system tells.
+    #[cfg(not(target_os = "linux"))]
+    pub fn dropped(&self) -> io::Result<u64> {
+        Err(io::Error::from(io::ErrorKind::Unsupported))
+    }
+
     /// Receives what has come, up to a batch; WouldBlock if nothing has.
     ///
     /// Returns whether the batch was filled: if not, nothing more was there, and what comes later

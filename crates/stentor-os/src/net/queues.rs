@@ -14,6 +14,23 @@ pub fn unacknowledged(socket: impl AsFd) -> io::Result<usize> {
     ask(&socket, libc::TIOCOUTQ)
 }
 
+/// Packets that a socket dropped because its receive buffer was full, since it was made
+/// (SO_MEMINFO, SK_MEMINFO_DROPS of linux/sock_diag.h).
+#[cfg(target_os = "linux")]
+pub fn dropped(socket: impl AsFd) -> io::Result<u64> {
+    const DROPS: usize = 8;
+    let mut numbers = [0_u32; DROPS + 1];
+    let mut length = libc::socklen_t::try_from(size_of_val(&numbers)).unwrap_or(0);
+    let (level, name, at) = (libc::SOL_SOCKET, libc::SO_MEMINFO, numbers.as_mut_ptr().cast());
+    // SAFETY: the kernel writes at most `length` bytes into `numbers`, which outlives the call.
+    let result =
+        unsafe { libc::getsockopt(socket.as_fd().as_raw_fd(), level, name, at, &raw mut length) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(numbers.last().copied().map_or(0, u64::from))
+}
+
 fn ask(socket: &impl AsFd, request: libc::Ioctl) -> io::Result<usize> {
     let mut bytes: libc::c_int = 0;
     // SAFETY: both requests write one int, through a pointer that lives for the call; the
@@ -42,6 +59,17 @@ mod tests {
         assert_eq!(unread(&server).unwrap(), 5);
         // A listening socket has no stream to count (EINVAL).
         assert!(unacknowledged(&listener).is_err());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn datagrams_that_nobody_read_in_time_are_counted() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        assert_eq!(dropped(&socket).unwrap(), 0);
+        let address = socket.local_addr().unwrap();
+        while dropped(&socket).unwrap() < 3 {
+            socket.send_to(&[0; 9000], address).unwrap();
+        }
     }
 
     #[test]

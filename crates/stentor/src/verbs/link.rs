@@ -36,15 +36,18 @@ impl FromStr for Words {
     type Err = SpecError;
 
     fn from_str(written: &str) -> Result<Words, SpecError> {
-        let spec = written.parse()?;
-        let bare = |word: &str| {
-            let word = word.trim();
-            let bare = word.strip_prefix("up:").or_else(|| word.strip_prefix("down:"));
-            bare.unwrap_or(word).to_owned()
-        };
-        let named = |word: &str| PRESETS.iter().any(|preset| preset.name == bare(word));
-        Ok(Words { spec, preset: written.split(',').any(named) })
+        Ok(Words { spec: written.parse()?, preset: names_preset(written) })
     }
+}
+
+/// Whether one of the words is a preset's name.
+pub(crate) fn names_preset(written: &str) -> bool {
+    let named = |word: &str| {
+        let word = word.trim();
+        let bare = word.strip_prefix("up:").or_else(|| word.strip_prefix("down:"));
+        PRESETS.iter().any(|preset| preset.name == bare.unwrap_or(word))
+    };
+    written.split(',').any(named)
 }
 
 /// A link that was asked for.

@@ -1,9 +1,9 @@
 //! The integration tests: the real binary on real sockets.
 //!
 //! `program` runs it; `both`, `serve`, `send`, `fetch`, `trace`, `load`, `impair`, `peer` and `learn` are a
-//! module for each verb; `lecture` puts the lecture's programs at either end; `samples` are records
-//! of traces, which `trace_files` and `trace_measures` judge and time as files; `help` keeps the
-//! golden help; `tidy` keeps what a compiler cannot.
+//! module for each verb, and `impair_api` is Toxiproxy's API; `lecture` puts the lecture's programs at
+//! either end; `samples` are records of traces, which `trace_files` and `trace_measures` judge and
+//! time as files; `help` keeps the golden help; `tidy` keeps what a compiler cannot.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,6 +17,7 @@ mod both;
 mod fetch;
 mod help;
 mod impair;
+mod impair_api;
 mod learn;
 mod lecture;
 mod load;

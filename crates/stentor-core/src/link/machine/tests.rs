@@ -142,16 +142,35 @@ fn knobs_are_turned_while_units_are_inside() {
     for _ in 0..3 {
         link.handle(at(0), Unit::new(0, 1000), &mut |_| {});
     }
-    // The first is being sent until 1 s; the others leave at the new rate.
+    // The first would be sent until 1 s, and begins anew at the new rate, which is sooner.
     let faster = "rate=8Mbit,delay=20ms".parse::<Spec>().unwrap().up;
     link.set(at(500), &faster, None).unwrap();
     assert_eq!(link.queued(at(500)), (2, 2000));
-    assert_eq!(run(&mut link, &[]), "1020:1 1021:2 1022:3");
+    assert_eq!(run(&mut link, &[]), "521:1 522:2 523:3");
     link.handle(at(2000), Unit::new(0, 1000), &mut |_| {});
     link.set(at(2001), &Knobs::default(), None).unwrap();
     assert_eq!(run(&mut link, &[(2002, 1)]), "2002:5 2021:4");
+    let slower = "rate=8kbit".parse::<Spec>().unwrap().up;
+    link.set(at(3000), &faster, None).unwrap();
+    link.handle(at(3000), Unit::new(0, 1000), &mut |_| {});
+    link.handle(at(3000), Unit::new(0, 1000), &mut |_| {});
+    // What is being sent leaves as it would have; what waits leaves at the new rate.
+    link.set(at(3000), &slower, None).unwrap();
+    assert_eq!(run(&mut link, &[]), "3001:6 4001:7");
     let wrong = Knobs { every: Some(1), ..Knobs::default() };
-    assert!(link.set(at(3000), &wrong, None).is_err());
+    assert!(link.set(at(5000), &wrong, None).is_err());
+}
+
+#[test]
+fn a_rate_of_bits_blocks_nobody_once_it_is_over() {
+    for (back, expected) in [("rate=10Mbit", "1000.08:1 1000.16:2"), ("", "1000:1 1000:2")] {
+        let mut link = link("rate=1bit", 1);
+        for _ in 0..2 {
+            link.handle(at(0), Unit::new(0, 100), &mut |_| {});
+        }
+        link.set(at(1000), &back.parse::<Spec>().unwrap().up, None).unwrap();
+        assert_eq!(run(&mut link, &[]), expected, "{back}");
+    }
 }
 
 /// The decision log of a run of `count` units, one each millisecond.

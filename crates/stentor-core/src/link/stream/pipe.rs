@@ -2,13 +2,18 @@
 
 use std::collections::VecDeque;
 
-use super::stage::{PIECES_MAX, Piece, Stage};
+use super::stage::{PIECES_MAX, PLACES_KEPT, Piece, Stage};
 use super::toxic::Named;
 use crate::moment::Moment;
 use crate::seed::Seed;
 
 /// The most bytes that wait in one direction of one connection, unless the driver says otherwise.
 pub const BUFFER_MAX: usize = 4 << 20;
+
+/// The most bytes that may be due while the receiver takes none, before the pipe has no more room.
+/// A reader that is slow thus slows the sender down, as without a proxy; what the toxics hold is
+/// theirs.
+const DUE_MAX: usize = 256 << 10;
 
 /// What the driver has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +116,10 @@ impl Pipe {
 
     /// How many bytes it may be handed now: read no more than this. 0 once it has ended.
     pub fn room(&self) -> usize {
-        if self.finished || self.ended { 0 } else { self.buffer_max.saturating_sub(self.holds()) }
+        if self.finished || self.ended || self.out_bytes >= DUE_MAX {
+            return 0;
+        }
+        self.buffer_max.saturating_sub(self.holds())
     }
 
     /// Takes bytes that came at `now`; those behind an end are thrown away.
@@ -127,6 +135,13 @@ impl Pipe {
             self.finished = true;
             self.enter(now, Piece::End);
         }
+    }
+
+    /// Takes a reset by the source, which passes behind all bytes before it, as late as they: only
+    /// what the receiver did not take by then is lost, as on a network. Nothing comes after it.
+    pub fn reset(&mut self, now: Moment) {
+        self.finished = true;
+        self.enter(now, Piece::Reset);
     }
 
     /// Says what to do at `now`. `Send` is repeated until [`Pipe::sent`] says that it is done; a
@@ -161,6 +176,9 @@ impl Pipe {
         if self.gone == first.len() {
             self.out.pop_front();
             self.gone = 0;
+            if self.out.is_empty() {
+                self.out.shrink_to(PLACES_KEPT);
+            }
         }
     }
 

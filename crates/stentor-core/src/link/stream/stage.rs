@@ -16,6 +16,8 @@ use crate::units::BitRate;
 
 /// The most pieces that one stage holds; more bytes join the last of them, none are lost.
 pub(super) const PIECES_MAX: usize = 4096;
+/// Places that an empty queue keeps; an idle connection that once was busy gives the others back.
+pub(super) const PLACES_KEPT: usize = 16;
 /// What loss and corruption strike as one: the payload of a full segment on Ethernet.
 const SEGMENT: usize = 1460;
 /// How often in a row a segment may be "lost": with Linux's 200 ms the last wait is 6.4 s, and a
@@ -192,7 +194,11 @@ impl Stage {
                 Piece::Bytes(cut)
             }
             Piece::Bytes(_) | Piece::End | Piece::Close | Piece::Reset => {
-                self.held.pop_front()?.rest()
+                let whole = self.held.pop_front()?.rest();
+                if self.held.is_empty() {
+                    self.held.shrink_to(PLACES_KEPT);
+                }
+                whole
             }
         };
         self.left = at;

@@ -59,6 +59,7 @@ pub fn beside(
         listen: SocketAddr::new(loopback, 0),
         upstream: target.to_vec(),
         rules,
+        lookup: None,
     };
     let (id, address) = running.handle().open(proxy)?;
     Ok(Beside { running, id, address, left_out })

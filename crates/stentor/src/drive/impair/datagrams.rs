@@ -16,8 +16,9 @@ use stentor_core::moment::Moment;
 use stentor_core::seed::Seed;
 use stentor_os::net::datagrams::{Batch, Datagrams};
 
+use super::stream::Naming;
 use super::tally::UnitCounts;
-use super::{Lateness, Way};
+use super::{Id, Lateness, Lookup, Way};
 
 /// Batches received from one socket before the others have their turn.
 const BATCHES_PER_TURN: usize = 16;
@@ -45,6 +46,8 @@ impl AsMut<[u8]> for Parcel {
 #[derive(Debug)]
 struct Flow {
     client: SocketAddr,
+    /// Where it is led: to where its socket is connected.
+    upstream: SocketAddr,
     /// Which address of ours it speaks to.
     local: Option<IpAddr>,
     socket: Datagrams,
@@ -62,6 +65,7 @@ pub(super) type Register<'a> = dyn FnMut(RawFd, usize) -> io::Result<usize> + 'a
 pub(super) struct Exchange {
     socket: Datagrams,
     upstream: Option<SocketAddr>,
+    pub(super) naming: Naming,
     up: Link<Parcel>,
     down: Link<Parcel>,
     clients: BTreeMap<(SocketAddr, Option<IpAddr>), usize>,
@@ -85,7 +89,7 @@ impl Exchange {
     /// A setting that makes no sense.
     pub(super) fn new(
         socket: Datagrams,
-        upstream: Option<SocketAddr>,
+        (upstream, lookup): (Option<SocketAddr>, Option<Lookup>),
         (up, down): (&Way, &Way),
         seed: Seed,
         name: &str,
@@ -97,6 +101,7 @@ impl Exchange {
         Ok(Exchange {
             socket,
             upstream,
+            naming: Naming::new(lookup),
             up: link(up, Direction::Up)?,
             down: link(down, Direction::Down)?,
             clients: BTreeMap::new(),
@@ -113,18 +118,16 @@ impl Exchange {
     /// # Errors
     /// A setting that makes no sense; both directions then stay as they were.
     pub(super) fn set(&mut self, now: Moment, up: &Way, down: &Way) -> Result<(), KnobError> {
-        let before = self.up.clone();
+        // Refused before anything is turned: the links may hold too much to keep a copy.
+        Link::<Parcel>::new(&down.knobs, down.trace.as_ref(), Seed(0), "")?;
         self.up.set(now, &up.knobs, up.trace.as_ref())?;
-        let set = self.down.set(now, &down.knobs, down.trace.as_ref());
-        if set.is_err() {
-            self.up = before;
-        }
-        set
+        self.down.set(now, &down.knobs, down.trace.as_ref())
     }
 
     /// Leads clients that come from now on elsewhere.
-    pub(super) fn lead(&mut self, upstream: Option<SocketAddr>) {
+    pub(super) fn lead(&mut self, upstream: Option<SocketAddr>, now: Moment) {
         self.upstream = upstream;
+        self.naming.answered(now);
     }
 
     /// Forgets every client.
@@ -142,6 +145,12 @@ impl Exchange {
             down: self.down.counters(),
             up_waiting: self.up.waiting(),
             down_waiting: self.down.waiting(),
+            unread: self.counts.unread
+                + self
+                    .flows
+                    .iter()
+                    .fold(0, |sum, (_, flow)| sum + flow.socket.dropped().unwrap_or(0))
+                + self.socket.dropped().unwrap_or(0),
             ..self.counts
         }
     }
@@ -149,6 +158,7 @@ impl Exchange {
     /// Takes what clients have sent into the link, up to a fair share.
     pub(super) fn receive_clients(
         &mut self,
+        id: Id,
         now: Moment,
         batch: &mut Batch,
         register: &mut Register<'_>,
@@ -157,13 +167,19 @@ impl Exchange {
         for _ in 0..BATCHES_PER_TURN {
             let more = match self.socket.receive(batch) {
                 Ok(more) => more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Whatever it was, datagrams may wait behind it, and no event would say so.
+                Err(_) => continue,
             };
             for mut received in batch.received() {
                 let client = (received.source, received.local);
-                let Some((flow, serial)) = self.flow(client, now, register) else {
-                    self.counts.not_sent += received.datagrams().count() as u64;
+                let Some((flow, serial)) = self.flow(id, client, now, register) else {
+                    let count = received.datagrams().count() as u64;
+                    // Without an address of its upstream there is nowhere to send it to.
+                    match self.upstream {
+                        Some(_) => self.counts.exhausted += count,
+                        None => self.counts.not_sent += count,
+                    }
                     continue;
                 };
                 for bytes in received.datagrams() {
@@ -237,15 +253,15 @@ impl Exchange {
         delivery.flip();
         let Parcel { flow, serial, bytes } = delivery.payload;
         let flow = self.flows.get(flow).filter(|flow| flow.serial == serial);
-        let (Some(flow), Some(upstream)) = (flow, self.upstream) else {
+        let Some(flow) = flow else {
             self.counts.not_sent += 1;
             return;
         };
-        let sent = match flow.socket.send(None, upstream, &bytes) {
+        let sent = match flow.socket.send(None, flow.upstream, &bytes) {
             // The error of an earlier datagram (udp(7)): this one was not tried yet.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 self.counts.unreachable += 1;
-                flow.socket.send(None, upstream, &bytes)
+                flow.socket.send(None, flow.upstream, &bytes)
             }
             other => other,
         };
@@ -264,6 +280,7 @@ impl Exchange {
     /// The place of a client, made if it is new.
     fn flow(
         &mut self,
+        id: Id,
         client: (SocketAddr, Option<IpAddr>),
         now: Moment,
         register: &mut Register<'_>,
@@ -274,14 +291,16 @@ impl Exchange {
             flow.active = now;
             return Some((*key, flow.serial));
         }
+        self.naming.ask(id, now);
+        let upstream = self.upstream?;
         self.make_room(now);
-        let socket = match Datagrams::connect(self.upstream?) {
+        let socket = match Datagrams::connect(upstream) {
             Ok(socket) => socket,
             Err(failure) => {
                 // Out of descriptors, most likely: the client that was silent longest has to go.
                 tracing::debug!("{failure}");
                 self.close(self.quietest()?);
-                Datagrams::connect(self.upstream?).ok()?
+                Datagrams::connect(upstream).ok()?
             }
         };
         self.serial += 1;
@@ -290,7 +309,15 @@ impl Exchange {
         let key = entry.key();
         let source = register(fd, key).ok()?;
         let (address, local) = client;
-        entry.insert(Flow { client: address, local, socket, serial, active: now, source });
+        entry.insert(Flow {
+            client: address,
+            upstream,
+            local,
+            socket,
+            serial,
+            active: now,
+            source,
+        });
         self.clients.insert(client, key);
         Some((key, serial))
     }
@@ -319,6 +346,7 @@ impl Exchange {
         self.clients.remove(&(flow.client, flow.local));
         self.left.push(flow.source);
         self.counts.flows_closed += 1;
+        self.counts.unread += flow.socket.dropped().unwrap_or(0);
     }
 }
 

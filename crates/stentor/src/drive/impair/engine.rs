@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use stentor_os::net::listener;
 use stentor_os::timer::Timer;
 
 use super::datagrams::Exchange;
-use super::stream::{After, Connection, Door, Ended, Turn};
+use super::stream::{After, Connection, Door, Ended, PAUSE};
 use super::tally::Counts;
 use super::{Command, Id, Log, Opened, Rules};
 
@@ -32,8 +33,6 @@ const SOURCES: usize = 2;
 const EVENTS: usize = 1024;
 /// Connections accepted at one door before the others have their turn.
 const ACCEPTS_PER_TURN: usize = 64;
-/// How long to wait before the next accept when descriptors or memory are exhausted.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// So long before something is due the loop stops sleeping.
 const SPIN: Duration = Duration::from_micros(60);
 /// What one read may bring.
@@ -54,6 +53,8 @@ enum Source {
     Flow(Id, usize),
     Near(usize),
     Far(usize),
+    /// Closed, and an event of it may still be among those at hand.
+    Gone,
 }
 
 /// What is due at a moment.
@@ -96,6 +97,10 @@ pub(super) struct Engine {
     proxies: BTreeMap<Id, Proxy>,
     seats: Slab<Seat>,
     due: BTreeSet<(Moment, Due)>,
+    /// What of it is done in this turn.
+    ripe: Vec<Due>,
+    /// Keys of closed sources, which nobody else gets before this turn is over.
+    gone: Vec<usize>,
     /// Connections that had more to do when their share was used up.
     unfinished: BTreeSet<usize>,
     batch: Batch,
@@ -128,6 +133,8 @@ impl Engine {
             proxies: BTreeMap::new(),
             seats: Slab::new(),
             due: BTreeSet::new(),
+            ripe: Vec::new(),
+            gone: Vec::new(),
             unfinished: BTreeSet::new(),
             batch: Batch::default(),
             buffer: vec![0; BUFFER],
@@ -146,15 +153,18 @@ impl Engine {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             }
-            let now = now();
             for event in &events {
+                // Read each time: a turn may carry a gigabyte, and what it makes late is to be told.
                 match event.token() {
-                    WAKER => self.obey(now),
+                    WAKER => self.obey(now()),
                     ALARM => self.alarm = None,
-                    Token(token) => self.announce(token - SOURCES, event, now),
+                    Token(token) => self.announce(token - SOURCES, event, now()),
                 }
             }
-            self.go_on(now);
+            self.go_on();
+            for key in self.gone.drain(..) {
+                self.sources.try_remove(key);
+            }
         }
         for (_, seat) in &self.seats {
             seat.connection.cut();
@@ -179,33 +189,48 @@ impl Engine {
         Ok(None)
     }
 
-    /// What was left undone because its share was used up, or until now.
-    fn go_on(&mut self, now: Moment) {
+    /// What was left undone because its share was used up, or until now. Each has one share: what
+    /// is not done by then waits until the others, and whoever gives commands, were heard.
+    fn go_on(&mut self) {
         for key in std::mem::take(&mut self.unfinished) {
-            self.turn(key, now);
+            self.turn(key, now());
         }
-        while let Some((moment, due)) = self.due.first().copied() {
-            if moment > now {
+        let until = now();
+        let mut ripe = std::mem::take(&mut self.ripe);
+        while let Some((moment, due)) = self.due.pop_first() {
+            if moment > until {
+                self.due.insert((moment, due));
                 break;
             }
-            self.due.pop_first();
-            match due {
-                Due::Connection(key) => {
-                    if let Some(seat) = self.seats.get_mut(key) {
-                        seat.due = None;
-                    }
-                    self.turn(key, now);
-                }
-                Due::Exchange(id) => self.deliver(id, now),
-                Due::Accept(id) => self.accept(id, now),
+            if let Due::Connection(key) = due
+                && let Some(seat) = self.seats.get_mut(key)
+            {
+                seat.due = None;
             }
+            ripe.push(due);
+        }
+        // One that closed meanwhile is not found; a new one in its place has a turn for nothing.
+        for due in ripe.drain(..) {
+            match due {
+                Due::Connection(key) => self.turn(key, now()),
+                Due::Exchange(id) => self.deliver(id, now()),
+                Due::Accept(id) => self.accept(id, now()),
+            }
+        }
+        self.ripe = ripe;
+    }
+
+    fn forget(&mut self, key: usize) {
+        if let Some(source) = self.sources.get_mut(key) {
+            *source = Source::Gone;
+            self.gone.push(key);
         }
     }
 
     fn announce(&mut self, key: usize, event: &Event, now: Moment) {
         match self.sources.get(key).copied() {
             // Closed in this turn, before its event was looked at.
-            None => {}
+            None | Some(Source::Gone) => {}
             Some(Source::Door(id)) => self.accept(id, now),
             Some(Source::Clients(id)) => {
                 self.receive(id, None, now);
@@ -253,21 +278,29 @@ impl Engine {
             };
             match listener::accept(&door.socket) {
                 Ok(near) => {
-                    if let Some(connection) = door.admit(near, now) {
+                    if let Some(connection) = door.admit(id, near, now) {
                         self.seat(id, connection, now);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if listener::is_exhausted(&error) => {
                     door.counts.exhausted += 1;
-                    self.due.insert((now + ACCEPT_PAUSE, Due::Accept(id)));
-                    return;
+                    return self.accept_at(id, now + PAUSE);
                 }
                 // That client has gone again: accept(2) tells of it here.
                 Err(_) => {}
             }
         }
-        self.due.insert((now, Due::Accept(id)));
+        self.accept_at(id, now);
+    }
+
+    /// Comes back to a door once, however often that is asked for.
+    fn accept_at(&mut self, id: Id, moment: Moment) {
+        let Some(proxy) = self.proxies.get_mut(&id) else { return };
+        if let Some(before) = proxy.due.replace(moment) {
+            self.due.remove(&(before, Due::Accept(id)));
+        }
+        self.due.insert((moment, Due::Accept(id)));
     }
 
     fn seat(&mut self, id: Id, connection: Connection, now: Moment) {
@@ -296,12 +329,7 @@ impl Engine {
             else {
                 return;
             };
-            let mut turn = Turn {
-                now,
-                buffer: &mut self.buffer,
-                counts: &mut door.counts,
-                upstream: &door.upstream,
-            };
+            let mut turn = door.turn(now, &mut self.buffer);
             match seat.connection.turn(&mut turn) {
                 After::Wait(moment) => {
                     if seat.due != moment {
@@ -318,13 +346,13 @@ impl Engine {
                 }
                 After::Ended(how) => return self.leave(key, how),
                 After::Register => {
-                    if let Some(before) = seat.far.take() {
-                        self.sources.try_remove(before);
-                    }
                     let Some(fd) = seat.connection.far_fd() else { return };
+                    let before = seat.far.take();
+                    before.into_iter().for_each(|before| self.forget(before));
                     let both = Interest::READABLE | Interest::WRITABLE;
                     let source = Source::Far(key);
                     let far = Engine::register(&self.registry, &mut self.sources, fd, source, both);
+                    let Some(seat) = self.seats.get_mut(key) else { return };
                     match far {
                         Ok(far) => seat.far = Some(far),
                         Err(_) => {
@@ -339,10 +367,8 @@ impl Engine {
 
     fn leave(&mut self, key: usize, how: Ended) {
         let Some(seat) = self.seats.try_remove(key) else { return };
-        self.sources.try_remove(seat.near);
-        if let Some(far) = seat.far {
-            self.sources.try_remove(far);
-        }
+        self.forget(seat.near);
+        seat.far.into_iter().for_each(|far| self.forget(far));
         if let Some(due) = seat.due {
             self.due.remove(&(due, Due::Connection(key)));
         }
@@ -377,27 +403,20 @@ impl Engine {
                     let source = Source::Flow(id, flow);
                     Engine::register(registry, sources, fd, source, Interest::READABLE)
                 };
-                exchange.receive_clients(now, &mut self.batch, &mut register, &mut hear);
+                exchange.receive_clients(id, now, &mut self.batch, &mut register, &mut hear);
             }
         }
         for key in std::mem::take(&mut exchange.left) {
-            self.sources.try_remove(key);
+            self.forget(key);
         }
     }
 
     fn deliver(&mut self, id: Id, now: Moment) {
-        for _ in 0..EVENTS {
-            let Some(Proxy { kind: Kind::Exchange(exchange), .. }) = self.proxies.get_mut(&id)
-            else {
-                return;
-            };
-            let unread = std::mem::take(&mut exchange.unread);
-            if unread.is_empty() {
-                break;
-            }
-            for flow in unread {
-                self.receive(id, flow, now);
-            }
+        let Some(Proxy { kind: Kind::Exchange(exchange), .. }) = self.proxies.get_mut(&id) else {
+            return;
+        };
+        for flow in std::mem::take(&mut exchange.unread) {
+            self.receive(id, flow, now);
         }
         let Some(proxy) = self.proxies.get_mut(&id) else { return };
         let Kind::Exchange(exchange) = &mut proxy.kind else { return };
@@ -414,18 +433,12 @@ impl Engine {
     fn obey(&mut self, now: Moment) {
         loop {
             match self.commands.try_recv() {
-                Ok(Command::Open(id, name, opened)) => self.open(id, name, opened),
+                Ok(Command::Open(id, name, opened)) => self.open(id, name, opened, now),
                 // Whoever asked may have gone meanwhile: the answer is lost on nobody.
                 Ok(Command::Set(id, rules, reply)) => {
                     let _ = reply.send(self.set(id, *rules, now));
                 }
-                Ok(Command::Upstream(id, upstream)) => match self.proxies.get_mut(&id) {
-                    Some(Proxy { kind: Kind::Door(door), .. }) => door.upstream = upstream,
-                    Some(Proxy { kind: Kind::Exchange(exchange), .. }) => {
-                        exchange.lead(upstream.first().copied());
-                    }
-                    None => {}
-                },
+                Ok(Command::Upstream(id, upstream)) => self.lead(id, upstream, now),
                 Ok(Command::Drop(id)) => self.drop_connections(id),
                 Ok(Command::Close(id, reply)) => {
                     let _ = reply.send(self.close(id));
@@ -442,7 +455,32 @@ impl Engine {
         }
     }
 
-    fn open(&mut self, id: Id, name: String, opened: Opened) {
+    /// Leads a proxy elsewhere; connections that waited for that go on.
+    fn lead(&mut self, id: Id, upstream: Vec<SocketAddr>, now: Moment) {
+        match self.proxies.get_mut(&id) {
+            Some(Proxy { kind: Kind::Door(door), .. }) => {
+                door.lead(upstream, now);
+                for key in self.seats_of(id) {
+                    self.turn(key, now);
+                }
+            }
+            Some(Proxy { kind: Kind::Exchange(exchange), .. }) => {
+                exchange.lead(upstream.first().copied(), now);
+            }
+            None => {}
+        }
+    }
+
+    fn seats_of(&self, id: Id) -> Vec<usize> {
+        let own = self.seats.iter().filter(|(_, seat)| seat.proxy == id);
+        own.map(|(key, _)| key).collect()
+    }
+
+    fn open(&mut self, id: Id, name: String, mut opened: Opened, now: Moment) {
+        if let Opened::Exchange(exchange) = &mut opened {
+            // The first datagram would be lost if its name were only then looked up.
+            exchange.naming.ask(id, now);
+        }
         let (fd, source, kind) = match opened {
             Opened::Door(door) => (door.socket.as_raw_fd(), Source::Door(id), Kind::Door(door)),
             Opened::Exchange(exchange) => {
@@ -490,8 +528,7 @@ impl Engine {
     }
 
     fn drop_connections(&mut self, id: Id) {
-        let own = self.seats.iter().filter(|(_, seat)| seat.proxy == id);
-        for key in own.map(|(key, _)| key).collect::<Vec<_>>() {
+        for key in self.seats_of(id) {
             if let Some(seat) = self.seats.get(key) {
                 seat.connection.cut();
             }
@@ -500,18 +537,24 @@ impl Engine {
         if let Some(Proxy { kind: Kind::Exchange(exchange), .. }) = self.proxies.get_mut(&id) {
             exchange.drop_flows();
             for key in std::mem::take(&mut exchange.left) {
-                self.sources.try_remove(key);
+                self.forget(key);
             }
         }
     }
 
     fn close(&mut self, id: Id) -> Option<Counts> {
+        // Who is a client of datagrams is known only before they are all forgotten; streams that
+        // were open are reset, and count as that.
+        let before = self.proxies.get(&id).map(Proxy::counts);
         self.drop_connections(id);
         let proxy = self.proxies.remove(&id)?;
-        self.sources.try_remove(proxy.source);
+        self.forget(proxy.source);
         self.due
             .retain(|(_, due)| !matches!(due, Due::Exchange(of) | Due::Accept(of) if *of == id));
-        Some(proxy.counts())
+        match proxy.kind {
+            Kind::Door(_) => Some(proxy.counts()),
+            Kind::Exchange(_) => before,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! was meant by words or by an API is left to the verbs.
 
 mod beside;
+pub mod control;
 mod datagrams;
 mod engine;
 mod lateness;
@@ -18,19 +19,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use mio::{Poll, Waker};
 use socket2::Socket;
-use stentor_core::link::stream::{Named, StreamKnobs, toxics};
+use stentor_core::link::stream::{Named, toxics};
 use stentor_core::link::{Decision, Direction, KnobError, Knobs, Spec, Trace};
 use stentor_core::seed::Seed;
+use stentor_core::units::Probability;
 use stentor_os::failure::Failure;
 use stentor_os::net::datagrams::Datagrams;
 use stentor_os::net::listener::{self, Listen};
 
 pub use beside::{Beside, beside};
 pub use lateness::Lateness;
-pub use recorded::traces;
+pub use recorded::{Recorded, traces};
 pub use tally::{Counts, StreamCounts, UnitCounts};
 
 use datagrams::Exchange;
@@ -39,6 +42,9 @@ use stream::Door;
 
 /// Finished connections that may wait for accept(2) at a proxy.
 const BACKLOG: u32 = 1024;
+
+/// What the socket of all clients may hold for us to read, in bytes with the kernel's overhead.
+const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// What one proxy does to what passes.
 #[derive(Clone, Debug)]
@@ -49,8 +55,8 @@ pub enum Rules {
         up: Vec<Named>,
         /// To the client.
         down: Vec<Named>,
-        /// What happens before any byte flows: which connections are refused.
-        before: StreamKnobs,
+        /// What happens before any byte flows.
+        before: Before,
     },
     /// To UDP datagrams.
     Units {
@@ -59,6 +65,15 @@ pub enum Rules {
         /// To the clients.
         down: Box<Way>,
     },
+}
+
+/// What happens to a connection before any byte of it flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Before {
+    /// How likely it is reset instead of being led on.
+    pub refuse: Option<Probability>,
+    /// How long it waits before the upstream is called.
+    pub delay: Duration,
 }
 
 /// One direction of a path for datagrams.
@@ -77,7 +92,7 @@ impl Rules {
     /// A setting that makes no sense, or only for datagrams.
     pub fn stream(spec: &Spec, [up, down]: [Option<Trace>; 2]) -> Result<Rules, KnobError> {
         let refuse = spec.up.stream.refuse.or(spec.down.stream.refuse);
-        let before = StreamKnobs { refuse, ..StreamKnobs::default() };
+        let before = Before { refuse, ..Before::default() };
         let up = toxics(&spec.up, up.as_ref())?;
         Ok(Rules::Stream { up, down: toxics(&spec.down, down.as_ref())?, before })
     }
@@ -121,6 +136,19 @@ pub struct Proxy {
     pub upstream: Vec<SocketAddr>,
     /// What it does.
     pub rules: Rules,
+    /// Finds the upstream's addresses when a client comes, for an upstream that is a name.
+    pub lookup: Option<Lookup>,
+}
+
+/// Begins to find the addresses of a proxy's upstream, without waiting; [`Handle::lead`] hands them
+/// in, also when there are none. What was found serves clients that come within a second.
+#[derive(Clone)]
+pub struct Lookup(pub Arc<dyn Fn(Id) + Send + Sync>);
+
+impl std::fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lookup")
+    }
 }
 
 /// An open proxy.
@@ -188,7 +216,7 @@ impl Handle {
     /// # Errors
     /// The address cannot be had, or a rule makes no sense.
     pub fn open(&self, proxy: Proxy) -> Result<(Id, SocketAddr), Refusal> {
-        let Proxy { name, listen, upstream, rules } = proxy;
+        let Proxy { name, listen, upstream, rules, lookup } = proxy;
         let (opened, address) = match rules {
             Rules::Stream { up, down, before } => {
                 let socket = listener::tcp(
@@ -196,15 +224,18 @@ impl Handle {
                     Listen { backlog: BACKLOG, shared: false, congestion: None },
                 )?;
                 let address = local(&socket, listen)?;
-                let door = Door::new(socket, upstream, self.seed, &name, (up, down, before));
+                let rules = (up, down, before);
+                let door = Door::new(socket, (upstream, lookup), self.seed, &name, rules);
                 (Opened::Door(Box::new(door)), address)
             }
             Rules::Units { up, down } => {
                 let socket = Datagrams::bind(listen, false)?;
+                // As much as the system grants: a burst should be lost by the link, not before it.
+                socket.enlarge(RECEIVE_BUFFER);
                 let address = socket
                     .local()
                     .map_err(|error| Failure::new("getsockname", listen.to_string(), error))?;
-                let upstream = upstream.first().copied();
+                let upstream = (upstream.first().copied(), lookup);
                 let exchange = Exchange::new(socket, upstream, (&up, &down), self.seed, &name)?;
                 (Opened::Exchange(Box::new(exchange)), address)
             }
@@ -322,3 +353,6 @@ impl Drop for Running {
         let _ = self.end();
     }
 }
+
+#[cfg(test)]
+mod tests;

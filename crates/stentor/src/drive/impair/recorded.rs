@@ -1,5 +1,6 @@
 //! The files that a link's words name: recorded links, read before anything is opened.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 
@@ -11,21 +12,41 @@ use crate::complaint::{Complaint, Exit};
 /// but its period is what matters, and that is minutes.
 const FILE_MAX: u64 = 64 << 20;
 
-/// The recorded links of both directions, where the words name any.
+/// The recorded links of a run. Each file is read once, when it is first named: a pipe cannot be
+/// read twice, and what a file holds later has no part in what a seed repeats.
+#[derive(Clone, Debug, Default)]
+pub struct Recorded {
+    files: BTreeMap<String, Trace>,
+}
+
+impl Recorded {
+    /// The recorded links of both directions, where the words name any.
+    ///
+    /// # Errors
+    /// A file that cannot be read (exit 3), is too long, or is not a trace (exit 2).
+    pub fn traces(&mut self, spec: &Spec) -> Result<[Option<Trace>; 2], Complaint> {
+        let mut found = [None, None];
+        for (direction, path) in spec.traces() {
+            let trace = match self.files.get(path) {
+                Some(trace) => trace.clone(),
+                None => self.files.entry(path.to_owned()).or_insert(read(path)?).clone(),
+            };
+            let [up, down] = &mut found;
+            match direction {
+                Direction::Up => *up = Some(trace),
+                Direction::Down => *down = Some(trace),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The recorded links of both directions, where the words name any; see [`Recorded::traces`].
 ///
 /// # Errors
-/// A file that cannot be read (exit 3), is too long, or is not a trace (exit 2).
+/// As there.
 pub fn traces(spec: &Spec) -> Result<[Option<Trace>; 2], Complaint> {
-    let mut found = [None, None];
-    for (direction, path) in spec.traces() {
-        let trace = read(path)?;
-        let [up, down] = &mut found;
-        match direction {
-            Direction::Up => *up = Some(trace),
-            Direction::Down => *down = Some(trace),
-        }
-    }
-    Ok(found)
+    Recorded::default().traces(spec)
 }
 
 fn read(path: &str) -> Result<Trace, Complaint> {

@@ -14,22 +14,28 @@ use socket2::Socket;
 use stentor_core::link::stream::{BUFFER_MAX, Named, Output, Pipe, StreamKnobs};
 use stentor_core::moment::Moment;
 use stentor_core::seed::Seed;
-use stentor_os::net::dial;
+use stentor_os::net::{dial, listener};
 
 use super::tally::StreamCounts;
+use super::{Before, Id, Lookup};
 
 /// Reads of one direction before the others have their turn.
 const READS_PER_TURN: usize = 16;
-/// How long an upstream address may take to answer a SYN.
+/// How long the addresses of a name serve clients that come.
+const NAME_FRESH: Duration = Duration::from_secs(1);
+/// How long an upstream address may take to answer a SYN, and its name to be found.
 const DIAL_MAX: Duration = Duration::from_secs(30);
+/// How long to wait before the next attempt when descriptors or memory are exhausted.
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 /// After a close in order: how long to wait for the ends' own FIN.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Where clients come in.
 pub(super) struct Door {
     pub(super) socket: Socket,
-    pub(super) upstream: Vec<SocketAddr>,
-    pub(super) rules: (Vec<Named>, Vec<Named>, StreamKnobs),
+    upstream: Vec<SocketAddr>,
+    naming: Naming,
+    pub(super) rules: (Vec<Named>, Vec<Named>, Before),
     pub(super) counts: StreamCounts,
     seed: Seed,
     name: String,
@@ -40,20 +46,34 @@ pub(super) struct Door {
 impl Door {
     pub(super) fn new(
         socket: Socket,
-        upstream: Vec<SocketAddr>,
+        (upstream, lookup): (Vec<SocketAddr>, Option<Lookup>),
         seed: Seed,
         name: &str,
-        rules: (Vec<Named>, Vec<Named>, StreamKnobs),
+        rules: (Vec<Named>, Vec<Named>, Before),
     ) -> Door {
-        let counts = StreamCounts::default();
-        Door { socket, upstream, rules, counts, seed, name: name.to_owned(), serial: 0 }
+        let (counts, naming) = (StreamCounts::default(), Naming::new(lookup));
+        Door { socket, upstream, naming, rules, counts, seed, name: name.to_owned(), serial: 0 }
+    }
+
+    /// Leads what comes from now on, and what waits for it, to these addresses.
+    pub(super) fn lead(&mut self, upstream: Vec<SocketAddr>, now: Moment) {
+        self.upstream = upstream;
+        self.naming.answered(now);
+    }
+
+    /// What a turn of one of its connections works with.
+    pub(super) fn turn<'a>(&'a mut self, now: Moment, buffer: &'a mut [u8]) -> Turn<'a> {
+        let upstream = (!self.naming.asking).then_some(self.upstream.as_slice());
+        Turn { now, buffer, counts: &mut self.counts, upstream }
     }
 
     /// What becomes of a client: a connection that is being led on, or `None` if it was refused.
-    pub(super) fn admit(&mut self, near: Socket, now: Moment) -> Option<Connection> {
+    pub(super) fn admit(&mut self, id: Id, near: Socket, now: Moment) -> Option<Connection> {
         self.serial += 1;
         self.counts.accepted += 1;
-        if self.rules.2.refuses(self.seed, self.serial) {
+        let Before { refuse, delay } = self.rules.2;
+        let chance = StreamKnobs { refuse, ..StreamKnobs::default() };
+        if chance.refuses(self.seed, self.serial) {
             self.counts.refused += 1;
             reset(&near);
             return None;
@@ -64,16 +84,48 @@ impl Door {
                 pipe: Pipe::new(now, toxics, self.seed, &name, BUFFER_MAX),
                 read_over: false,
                 finished: false,
+                blocked: false,
+                reset: false,
+                taking_since: now,
             }
         };
         self.counts.open += 1;
+        self.naming.ask(id, now);
+        let called = now + delay;
         Some(Connection {
             near: End::new(near),
             far: None,
-            phase: Phase::Dialing { next: 0, until: now },
+            phase: if delay.is_zero() { Phase::begin(now) } else { Phase::Held { until: called } },
             up: pipe(&self.rules.0, "up"),
             down: pipe(&self.rules.1, "down"),
         })
+    }
+}
+
+/// The name of an upstream: who finds its addresses, and when that was done last.
+#[derive(Debug)]
+pub(super) struct Naming {
+    lookup: Option<Lookup>,
+    asking: bool,
+    answered: Option<Moment>,
+}
+
+impl Naming {
+    pub(super) const fn new(lookup: Option<Lookup>) -> Naming {
+        Naming { lookup, asking: false, answered: None }
+    }
+
+    /// Asks, if there is a name, and what is known of it is old.
+    pub(super) fn ask(&mut self, id: Id, now: Moment) {
+        let old = self.answered.is_none_or(|at| now.since(at) > NAME_FRESH);
+        if let Some(Lookup(lookup)) = self.lookup.as_ref().filter(|_| old && !self.asking) {
+            self.asking = true;
+            lookup(id);
+        }
+    }
+
+    pub(super) fn answered(&mut self, now: Moment) {
+        (self.asking, self.answered) = (false, Some(now));
     }
 }
 
@@ -100,6 +152,10 @@ pub(super) enum After {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// Accepted, and by a rule not led on before this moment.
+    Held {
+        until: Moment,
+    },
     /// Before the upstream has answered: which address is next, and until when the present one may
     /// take.
     Dialing {
@@ -111,6 +167,12 @@ enum Phase {
     Closing {
         until: Moment,
     },
+}
+
+impl Phase {
+    fn begin(now: Moment) -> Phase {
+        Phase::Dialing { next: 0, until: now + DIAL_MAX }
+    }
 }
 
 /// One client's connection and ours to the upstream.
@@ -129,15 +191,27 @@ struct End {
     writable: bool,
     /// The peer's FIN is known to be there: a short read does not mean that there is no more.
     closed: bool,
+    /// It has been read: nothing comes any more, and no event should make anybody look.
+    read_over: bool,
+    /// The kernel told of an error; bytes that came before it may still be read.
+    failed: bool,
+    /// It was reset: nothing comes from it, nothing reaches it.
+    dead: bool,
 }
 
 /// One direction.
 struct Lane {
     pipe: Pipe,
-    /// The source's FIN has been read.
+    /// The source's FIN or RST is in the pipe.
     read_over: bool,
-    /// It has been passed on.
+    /// The end has been passed on.
     finished: bool,
+    /// The other end takes nothing now.
+    blocked: bool,
+    /// The source's RST is in the pipe.
+    reset: bool,
+    /// Since when it has taken everything: what was due before was late by its fault, not by ours.
+    taking_since: Moment,
 }
 
 /// What one pass over a lane came to.
@@ -153,16 +227,20 @@ pub(super) struct Turn<'a> {
     pub(super) now: Moment,
     pub(super) buffer: &'a mut [u8],
     pub(super) counts: &'a mut StreamCounts,
-    pub(super) upstream: &'a [SocketAddr],
+    /// `None` while its name is being looked up.
+    pub(super) upstream: Option<&'a [SocketAddr]>,
 }
 
 impl End {
     fn new(socket: Socket) -> End {
-        End { socket, readable: true, writable: true, closed: false }
+        let (closed, read_over, failed, dead) = (false, false, false, false);
+        End { socket, readable: true, writable: true, closed, read_over, failed, dead }
     }
 
     fn ready(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        self.readable &= !self.read_over;
+        self.failed |= event.is_error();
         self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
         self.closed |= event.is_read_closed();
     }
@@ -172,7 +250,8 @@ impl End {
         match io::Read::read(&mut &self.socket, buffer) {
             Ok(count) => {
                 // Everything there was has been read, unless a FIN came with it (epoll(7)).
-                self.readable = count == buffer.len() || self.closed;
+                self.read_over = count == 0;
+                self.readable = !self.read_over && (count == buffer.len() || self.closed);
                 Ok(Some(count))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -180,7 +259,10 @@ impl End {
                 Ok(None)
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => {
+                (self.readable, self.read_over, self.dead) = (false, true, true);
+                Err(error)
+            }
         }
     }
 
@@ -196,20 +278,24 @@ impl End {
                 Ok(0)
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-            Err(error) => Err(error),
+            Err(error) => {
+                self.dead = true;
+                Err(error)
+            }
         }
     }
 
-    /// Throws away what has come; whether the peer has ended.
-    fn discard(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+    /// Throws away what has come, up to a fair share; how many bytes.
+    fn discard(&mut self, buffer: &mut [u8]) -> u64 {
+        let mut thrown = 0;
         for _ in 0..READS_PER_TURN {
-            match self.read(buffer)? {
-                Some(0) => return Ok(true),
-                Some(_) if self.readable => {}
-                Some(_) | None => return Ok(false),
+            if !self.readable || self.read_over {
+                break;
             }
+            // An end that has failed has nothing more to say, and is known to be dead.
+            thrown += self.read(buffer).ok().flatten().unwrap_or_default() as u64;
         }
-        Ok(false)
+        thrown
     }
 }
 
@@ -233,11 +319,7 @@ impl Connection {
     }
 
     /// Changes what is done to it, from now on.
-    pub(super) fn set(
-        &mut self,
-        now: Moment,
-        (up, down, _): &(Vec<Named>, Vec<Named>, StreamKnobs),
-    ) {
+    pub(super) fn set(&mut self, now: Moment, (up, down, _): &(Vec<Named>, Vec<Named>, Before)) {
         self.up.pipe.set(now, up);
         self.down.pipe.set(now, down);
     }
@@ -253,6 +335,11 @@ impl Connection {
     /// Does what can be done now.
     pub(super) fn turn(&mut self, turn: &mut Turn<'_>) -> After {
         match self.phase {
+            Phase::Held { until } if turn.now < until => After::Wait(Some(until)),
+            Phase::Held { .. } => {
+                self.phase = Phase::begin(turn.now);
+                self.turn(turn)
+            }
             Phase::Dialing { next, until } => self.dial(turn, next, until),
             Phase::Open => self.carry(turn),
             Phase::Closing { until } => self.linger(turn, until),
@@ -261,6 +348,11 @@ impl Connection {
 
     /// Waits for the upstream's answer, and tries the next address if there is none.
     fn dial(&mut self, turn: &mut Turn<'_>, next: usize, until: Moment) -> After {
+        // A client that only sent its FIN still wants its answer; one that was reset does not.
+        if self.near.failed {
+            self.cut();
+            return After::Ended(Ended::Cut);
+        }
         if let Some(far) = &self.far {
             match dial::outcome(&far.socket) {
                 Ok(true) => {
@@ -271,13 +363,24 @@ impl Connection {
                 Ok(false) | Err(_) => self.far = None,
             }
         }
-        for (index, address) in turn.upstream.iter().enumerate().skip(next) {
+        let addresses = match turn.upstream {
+            Some(addresses) => addresses,
+            None if turn.now < until => return After::Wait(Some(until)),
+            None => &[],
+        };
+        for (index, address) in addresses.iter().enumerate().skip(next) {
             match dial::tcp(*address) {
                 Ok(socket) => {
                     self.far = Some(End { writable: false, readable: false, ..End::new(socket) });
                     let until = turn.now + DIAL_MAX;
                     self.phase = Phase::Dialing { next: index + 1, until };
                     return After::Register;
+                }
+                // That is our lack, not the upstream's: the client waits as in a backlog.
+                Err(failure) if listener::is_exhausted(&failure.error) => {
+                    turn.counts.exhausted += 1;
+                    self.phase = Phase::Dialing { next: index, until };
+                    return After::Wait(Some(turn.now + PAUSE));
                 }
                 Err(failure) => tracing::debug!("{failure}"),
             }
@@ -288,6 +391,8 @@ impl Connection {
 
     fn carry(&mut self, turn: &mut Turn<'_>) -> After {
         let Some(far) = &mut self.far else { return After::Ended(Ended::Cut) };
+        self.up.resets(&mut self.near, turn.now);
+        self.down.resets(far, turn.now);
         let counts = &mut *turn.counts;
         let mut tally = Tally {
             received: &mut counts.up_received_bytes,
@@ -307,12 +412,27 @@ impl Connection {
                 After::Ended(Ended::Cut)
             }
             (Passed::Close, _) | (_, Passed::Close) => self.close(turn),
-            _ if self.up.finished && self.down.finished => After::Ended(Ended::InOrder),
+            _ if self.near.dead && self.far.as_ref().is_none_or(|far| far.dead) => {
+                After::Ended(Ended::Cut)
+            }
+            _ if self.up.finished && self.down.finished => {
+                // A rule may have ended a direction before its source did.
+                let over = self.up.read_over && self.down.read_over;
+                if over { After::Ended(Ended::InOrder) } else { self.close(turn) }
+            }
+            // A write may have shown that an end is dead: the other one is to hear of it.
+            _ if self.is_unheard() => After::More,
             (Passed::More, _) | (_, Passed::More) => After::More,
             (Passed::Wait(up), Passed::Wait(down)) => {
                 After::Wait([up, down].into_iter().flatten().min())
             }
         }
+    }
+
+    /// Whether an end was reset, and the pipe away from it does not know.
+    fn is_unheard(&self) -> bool {
+        let far = self.far.as_ref().is_some_and(|far| far.dead);
+        (self.near.dead && !self.up.reset) || (far && !self.down.reset)
     }
 
     /// Ends both directions in order. A close(2) with bytes unread would be a reset, which may
@@ -329,8 +449,8 @@ impl Connection {
     fn linger(&mut self, turn: &mut Turn<'_>, until: Moment) -> After {
         let mut ended = true;
         for end in [Some(&mut self.near), self.far.as_mut()].into_iter().flatten() {
-            // An end that has failed has nothing more to say.
-            ended &= end.discard(turn.buffer).unwrap_or(true);
+            end.discard(turn.buffer);
+            ended &= end.read_over;
         }
         if ended || turn.now >= until {
             return After::Ended(Ended::InOrder);
@@ -348,6 +468,16 @@ struct Tally<'a> {
 }
 
 impl Lane {
+    /// Lets the reset of its source into the pipe, which passes it on as late as bytes. A source
+    /// from which nothing is read any more tells of it by an event alone.
+    fn resets(&mut self, from: &mut End, now: Moment) {
+        from.dead |= from.failed && from.read_over;
+        if from.dead && !self.reset {
+            (self.reset, self.read_over) = (true, true);
+            self.pipe.reset(now);
+        }
+    }
+
     /// Moves bytes from one end through the pipe to the other, as far as it goes now.
     fn pass(
         &mut self,
@@ -362,6 +492,12 @@ impl Lane {
                 Ok(wait) => wait,
                 Err(verdict) => return verdict,
             };
+            if self.finished && !self.read_over {
+                // Ended by a rule: what the source still says is thrown away.
+                *tally.received += from.discard(buffer);
+                self.read_over = from.read_over;
+                return if from.readable { Passed::More } else { Passed::Wait(wait) };
+            }
             let room = self.pipe.room().min(buffer.len());
             if self.read_over || !from.readable || room == 0 {
                 return Passed::Wait(wait);
@@ -376,35 +512,26 @@ impl Lane {
                 Ok(Some(count)) => {
                     *tally.received += count as u64;
                     let bytes = space.get(..count).unwrap_or_default();
-                    if self.take(to, now, bytes, tally).is_err() {
-                        return Passed::Reset;
-                    }
+                    self.take(to, now, bytes, tally);
                 }
-                // The source was reset: so is the other end.
-                Err(_) => return Passed::Reset,
+                Err(_) => self.resets(from, now),
             }
         }
         Passed::More
     }
 
     /// Hands bytes to the pipe; where nothing happens to them, straight to the other end.
-    fn take(
-        &mut self,
-        to: &mut End,
-        now: Moment,
-        bytes: &[u8],
-        tally: &mut Tally<'_>,
-    ) -> io::Result<()> {
+    fn take(&mut self, to: &mut End, now: Moment, bytes: &[u8], tally: &mut Tally<'_>) {
         let mut taken = 0;
-        if self.pipe.is_plain() && to.writable {
-            taken = to.write(bytes)?;
+        if self.pipe.is_plain() && to.writable && !to.dead {
+            // If it is dead now, `send` finds that out.
+            taken = to.write(bytes).unwrap_or(0);
             *tally.sent += taken as u64;
         }
         match bytes.get(taken..) {
             None | Some([]) => {}
             Some(rest) => self.pipe.handle(now, rest),
         }
-        Ok(())
     }
 
     /// Sends what is due; until when there is nothing to send.
@@ -416,12 +543,22 @@ impl Lane {
     ) -> Result<Option<Moment>, Passed> {
         loop {
             match self.pipe.poll(now) {
+                // The other end is gone: nothing can reach it any more.
+                Output::Send(_, bytes) if to.dead => {
+                    let count = bytes.len();
+                    self.pipe.sent(count);
+                }
                 // A reset overtakes what could not be sent yet.
-                Output::Send(..) if !to.writable => return Ok(self.pipe.due()),
+                Output::Send(..) if !to.writable => {
+                    self.blocked = true;
+                    return Ok(self.pipe.due());
+                }
                 Output::Send(due, bytes) => {
-                    // The other end is gone: nothing can reach it any more.
-                    let count = to.write(bytes).map_err(|_| Passed::Reset)?;
-                    if count > 0 && due < now {
+                    if std::mem::take(&mut self.blocked) {
+                        self.taking_since = now;
+                    }
+                    let count = to.write(bytes).unwrap_or(0);
+                    if count > 0 && due < now && due >= self.taking_since {
                         tally.lateness.note(due, now);
                     }
                     *tally.sent += count as u64;
@@ -431,9 +568,7 @@ impl Lane {
                 Output::Idle => return Ok(None),
                 Output::Finish => {
                     self.finished = true;
-                    if to.socket.shutdown(Shutdown::Write).is_err() {
-                        return Err(Passed::Reset);
-                    }
+                    to.dead |= to.socket.shutdown(Shutdown::Write).is_err();
                 }
                 Output::Close => return Err(Passed::Close),
                 Output::Reset => return Err(Passed::Reset),
@@ -446,4 +581,78 @@ impl Lane {
 fn reset(socket: &Socket) {
     // Where it cannot be set the socket is gone already.
     let _ = socket.set_linger(Some(Duration::ZERO));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::OwnedFd;
+
+    use stentor_core::link::stream::Toxic;
+    use stentor_core::units::Probability;
+
+    use super::*;
+
+    fn end() -> (TcpStream, End) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let outside = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (inside, _) = listener.accept().unwrap();
+        inside.set_nonblocking(true).unwrap();
+        (outside, End::new(OwnedFd::from(inside).into()))
+    }
+
+    /// What sockets cannot show: whether the loop is asked to come back at once for nothing.
+    #[test]
+    fn an_end_that_is_over_asks_for_no_turn() {
+        let toxic = Named {
+            name: "truncate".to_owned(),
+            toxic: Toxic::LimitData(1),
+            toxicity: Probability(1.0),
+        };
+        let now = Moment::from_nanos(1);
+        let (client, near) = end();
+        let (mut server, far) = end();
+        let lane = |toxics: &[Named]| Lane {
+            pipe: Pipe::new(now, toxics, Seed(1), "test", BUFFER_MAX),
+            read_over: false,
+            finished: false,
+            blocked: false,
+            reset: false,
+            taking_since: now,
+        };
+        let mut connection = Connection {
+            near,
+            far: Some(far),
+            phase: Phase::Open,
+            up: lane(&[]),
+            down: lane(&[toxic]),
+        };
+        server.write_all(b"more").unwrap();
+        let (mut counts, mut buffer) = (StreamCounts::default(), [0; 64]);
+        let mut turn = |connection: &mut Connection| {
+            let (buffer, counts) = (&mut buffer, &mut counts);
+            connection.turn(&mut Turn { now, buffer, counts, upstream: Some(&[]) })
+        };
+        while !matches!(connection.phase, Phase::Closing { .. }) {
+            if let Some(far) = &mut connection.far {
+                far.readable = true;
+            }
+            assert!(!matches!(turn(&mut connection), After::Ended(_)));
+        }
+        client.shutdown(Shutdown::Write).unwrap();
+        // As events would have it: there is something to read, and it is the end.
+        while !connection.near.read_over {
+            (connection.near.readable, connection.near.closed) = (true, true);
+            turn(&mut connection);
+        }
+        assert_eq!(turn(&mut connection), After::Wait(Some(now + LINGER)));
+        assert!(!connection.near.readable);
+        drop(server);
+        while !connection.far.as_ref().is_some_and(|far| far.read_over) {
+            connection.far.iter_mut().for_each(|far| (far.readable, far.closed) = (true, true));
+            turn(&mut connection);
+        }
+        assert_eq!(turn(&mut connection), After::Ended(Ended::InOrder));
+    }
 }

@@ -28,7 +28,7 @@ pub struct StreamCounts {
     pub cut: u64,
     /// Open now.
     pub open: u64,
-    /// Times that accepting had to wait for descriptors or memory.
+    /// Times that accepting or dialling had to wait for descriptors or memory.
     pub exhausted: u64,
     /// Bytes read from clients.
     pub up_received_bytes: u64,
@@ -59,6 +59,10 @@ pub struct UnitCounts {
     pub down_waiting: u64,
     /// Delivered by a link, and refused by the system or of a flow that is closed.
     pub not_sent: u64,
+    /// Of clients for whom no socket could be had, for want of descriptors: never taken.
+    pub exhausted: u64,
+    /// Dropped by the system before they could be read, because a receive buffer was full.
+    pub unread: u64,
     /// ICMP said that nobody listens upstream (ECONNREFUSED, udp(7)).
     pub unreachable: u64,
     /// How late datagrams left.

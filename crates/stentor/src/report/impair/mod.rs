@@ -43,6 +43,11 @@ pub fn ready(title: &Title) -> String {
     format!("{transport}://{listen} leads to {target}: {link}\n  ({})", tier(*transport))
 }
 
+/// The line that says that proxies can be opened and changed.
+pub fn control(address: SocketAddr) -> String {
+    format!("http://{address} takes proxies and toxics, as Toxiproxy 2.12 does")
+}
+
 /// One line while it runs.
 pub fn live(counts: &[Counts], elapsed: Duration) -> String {
     let parts = counts.iter().map(|counts| match counts {
@@ -99,7 +104,7 @@ fn stream(text: &mut String, counts: &StreamCounts) {
     if counts.exhausted > 0 {
         let _ = writeln!(
             text,
-            "  accept       had to wait {} times for descriptors or memory (ulimit -n)",
+            "  exhausted    had to wait {} times for descriptors or memory (ulimit -n)",
             counts.exhausted
         );
     }
@@ -130,6 +135,11 @@ fn units(text: &mut String, counts: &UnitCounts) {
     }
     for (count, what) in [
         (counts.unreachable, "nobody listened upstream (ICMP port unreachable)"),
+        (counts.exhausted, "of clients for whom there was no descriptor (ulimit -n)"),
+        (
+            counts.unread,
+            "dropped by the system before impair could read them (receive buffer full)",
+        ),
         (counts.not_sent, "delivered by the link, refused by the system or of a client forgotten"),
     ] {
         if count > 0 {

@@ -22,6 +22,7 @@ pub struct Config {
     pub link: String,
     pub scenario: bool,
     pub seed: u64,
+    pub control: Option<String>,
 }
 
 /// What was done, proxy by proxy.
@@ -62,6 +63,8 @@ pub struct Datagrams {
     pub down: Units,
     pub not_sent: u64,
     pub unreachable: u64,
+    pub exhausted: u64,
+    pub unread: u64,
     pub late: Late,
 }
 
@@ -138,6 +141,8 @@ impl Datagrams {
             down: Units::new(&counts.down, counts.down_waiting),
             not_sent: counts.not_sent,
             unreachable: counts.unreachable,
+            exhausted: counts.exhausted,
+            unread: counts.unread,
             late: counts.lateness.into(),
         }
     }

@@ -2,32 +2,33 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitStatus};
+use std::process::{self, Command};
 use std::thread::{self, JoinHandle};
 
 use stentor_os::failure::Failure;
 
-use super::plan::Opened;
 use crate::complaint::{Complaint, Exit};
 
-/// A program that runs. It is waited for by a thread, so that a signal can be heard meanwhile.
+/// A program that runs. A thread notices its end, so that a signal can be heard meanwhile.
 #[derive(Debug)]
 pub(super) struct Child {
-    waiter: JoinHandle<io::Result<ExitStatus>>,
+    process: process::Child,
+    waiter: JoinHandle<io::Result<()>>,
     /// Closed by the thread when the program has ended.
     over: UnixStream,
+    /// Signals that were heard while it ran.
+    signals: usize,
 }
 
 impl Child {
     /// Runs `command` with `{}` replaced by the address of the proxy, in every argument.
-    pub(super) fn start(command: &[OsString], opened: &[Opened]) -> Result<Child, Complaint> {
-        let Some(address) = opened.first().map(|one| one.address.to_string()) else {
-            return Err(Complaint::usage("no proxy is open for the command", ""));
-        };
+    pub(super) fn start(command: &[OsString], address: SocketAddr) -> Result<Child, Complaint> {
+        let address = address.to_string();
         let words: Vec<OsString> =
             command.iter().map(|word| substitute(word, address.as_bytes())).collect();
         let Some((program, arguments)) = words.split_first() else {
@@ -35,17 +36,18 @@ impl Child {
         };
         let failed = |error| Failure::new("socketpair", "a waiting thread", error);
         let (over, running) = UnixStream::pair().map_err(failed)?;
-        let mut child = Command::new(program)
+        let process = Command::new(program)
             .args(arguments)
             .spawn()
             .map_err(|error| refused(program, &error))?;
+        let pid = process.id();
         let wait = move || {
-            let ended = child.wait();
+            let ended = stentor_os::process::ended(pid);
             drop(running);
             ended
         };
         let builder = thread::Builder::new().name("wait".to_owned());
-        Ok(Child { waiter: builder.spawn(wait).map_err(failed)?, over })
+        Ok(Child { process, waiter: builder.spawn(wait).map_err(failed)?, over, signals: 0 })
     }
 
     /// Readable when the program has ended.
@@ -57,11 +59,32 @@ impl Child {
         self.waiter.is_finished()
     }
 
-    /// Waits for the program, and passes its exit code on: 128 + N for a signal N, as shells do.
-    pub(super) fn end(self) -> Result<Exit, Complaint> {
+    /// Notes that signals came. At ^C a terminal has told the command, too, which may end as it
+    /// likes; SIGTERM came to us alone and is passed on; a second signal ends the command at once.
+    pub(super) fn interrupt(&mut self, signals: usize, terminated: bool) {
+        self.signals += signals;
+        // Either fails only if it has ended just now, which is what is wanted.
+        if self.signals > 1 {
+            let _ = self.process.kill();
+        } else if terminated {
+            let _ = stentor_os::process::terminate(self.process.id());
+        }
+    }
+
+    pub(super) const fn was_interrupted(&self) -> bool {
+        self.signals > 0
+    }
+
+    /// Waits for the program, and passes its exit code on: 128 + N for a signal N, as shells do;
+    /// 130 if it was interrupted.
+    pub(super) fn end(mut self) -> Result<Exit, Complaint> {
         let failed = |error| Failure::new("wait", "the command", error);
         let panicked = || io::Error::other("the waiting thread panicked");
-        let status = self.waiter.join().unwrap_or_else(|_| Err(panicked())).map_err(failed)?;
+        self.waiter.join().unwrap_or_else(|_| Err(panicked())).map_err(failed)?;
+        let status = self.process.wait().map_err(failed)?;
+        if self.signals > 0 {
+            return Ok(Exit::Interrupted);
+        }
         let code = status.code().or_else(|| status.signal().map(|number| 128 + number));
         Ok(Exit::Passed(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)))
     }

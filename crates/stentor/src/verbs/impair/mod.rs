@@ -5,6 +5,7 @@
 //! [`crate::drive::impair`], and what happens to bytes and datagrams is decided in core.
 
 mod command;
+mod control;
 mod decisions;
 mod plan;
 mod scenario;
@@ -23,6 +24,7 @@ use stentor_os::net::poll::{self, Watch};
 use stentor_os::signal::Interrupts;
 
 use crate::complaint::{Complaint, Exit};
+use crate::drive::impair::control::Control;
 use crate::drive::impair::{self, Counts, Running};
 use crate::report::console::Status;
 use crate::report::json::{self, Envelope};
@@ -39,7 +41,8 @@ const LIVE_EVERY: Duration = Duration::from_millis(500);
 #[command(after_help = "\
     stentor impair 8000 127.0.0.1:12000 --link delay=20ms,jitter=5ms,loss=1%\n    \
     stentor impair udp://127.0.0.1:8000 udp://127.0.0.1:12000 --up burst=1%/25% --seed 7\n    \
-    stentor impair 127.0.0.1:12000 --link 3g -- stentor send '{}' hello\n\n\
+    stentor impair 127.0.0.1:12000 --link 3g -- stentor send '{}' hello\n    \
+    stentor impair --config proxies.json --metrics --control\n\n\
     Words of a link (docs/impair.md explains each): delay jitter order rate queue slots trace, on \
     datagrams loss burst every duplicate reorder corrupt, on streams stall reset half-close \
     slow-close truncate refuse slice loss-as-delay corrupt; presets 3g edge dsl satellite wifi \
@@ -78,8 +81,21 @@ pub struct Args {
     /// Write each decision about a datagram to FILE
     #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
+    /// Open and change proxies over HTTP, as Toxiproxy's clients do; put it last, or write
+    /// --control=ADDRESS
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = control::ADDRESS)]
+    control: Option<String>,
+    /// Proxies to begin with: Toxiproxy's JSON, and toxics in it
+    #[arg(long, value_name = "FILE", requires = "control")]
+    config: Option<PathBuf>,
+    /// Count bytes for Prometheus at /metrics of the control address
+    #[arg(long, requires = "control")]
+    metrics: bool,
+    /// What /version of the control address says, for clients that are particular about it
+    #[arg(long, value_name = "TEXT", requires = "control", default_value = control::VERSION)]
+    version_string: String,
     /// End by itself after this time
-    #[arg(short, long, value_name = "TIME")]
+    #[arg(short, long, value_name = "TIME", conflicts_with = "command")]
     duration: Option<Span>,
     /// The report as one JSON object (schema stentor.impair/1) on standard output
     #[arg(short = 'J', long)]
@@ -129,26 +145,39 @@ fn ours(complaint: Complaint) -> Complaint {
 }
 
 fn carry_out(args: &Args, told: &mut Told) -> Result<Exit, Complaint> {
-    let plan = Plan::read(args)?;
+    let mut plan = Plan::read(args)?;
+    let proxies = control::config(args, &mut plan)?;
+    // Before signals are taken over: to open a FIFO may last until somebody reads it.
+    let (log, written) = decisions::open(args.decisions.as_deref())?;
     let interrupts = Interrupts::install()
         .map_err(|error| Failure::new("sigaction", "SIGINT and SIGTERM", error))?;
-    let (log, written) = decisions::open(args.decisions.as_deref())?;
     let running = impair::start(plan.seed, log)?;
     let opened = plan.open(running.handle())?;
-    told.config = Some(plan.config(&opened));
+    let control = control::start(args, &plan, running.handle(), &opened, proxies)?;
+    told.config = Some(plan.config(&opened, control.as_ref()));
     told.warnings = plan.notices.clone();
     for notice in &plan.notices {
         console::notice(format!("stentor: {notice}"));
     }
-    ready(args, &plan, &opened)?;
-    let child = match args.command.as_slice() {
-        [] => None,
-        command => Some(Child::start(command, &opened)?),
+    ready(args, &plan, &opened, control.as_ref())?;
+    let first = opened.first().map(|one| one.address);
+    let first = first.or(control.as_ref().map(|control| control.address));
+    let child = match (args.command.as_slice(), first) {
+        ([], _) | (_, None) => None,
+        (command, Some(address)) => Some(Child::start(command, address)?),
     };
-    let ended = wait(args, plan, &running, &opened, child, &interrupts);
-    for one in &opened {
-        let counts = running.handle().close(one.id).ok().flatten();
-        told.proxies.extend(counts.map(|counts| (one.title.clone(), counts)));
+    // Not before the command was started, whose own limit this is not.
+    stentor_os::limits::raise_descriptors()
+        .map_err(|error| Failure::new("setrlimit", "RLIMIT_NOFILE", error))?;
+    let ended = wait(args, plan, &running, &opened, control.as_ref(), child, &interrupts);
+    match control {
+        Some(control) => told.proxies = control::ended(control),
+        None => {
+            for one in &opened {
+                let counts = running.handle().close(one.id).ok().flatten();
+                told.proxies.extend(counts.map(|counts| (one.title.clone(), counts)));
+            }
+        }
     }
     told.ended = true;
     running.stop().map_err(|error| Failure::new("epoll_wait", "the loop of the proxies", error))?;
@@ -165,13 +194,18 @@ fn carry_out(args: &Args, told: &mut Told) -> Result<Exit, Complaint> {
 }
 
 /// Where the proxies are, which tier is in force, and how to repeat it.
-fn ready(args: &Args, plan: &Plan, opened: &[Opened]) -> Result<(), Complaint> {
+fn ready(
+    args: &Args,
+    plan: &Plan,
+    opened: &[Opened],
+    control: Option<&Control>,
+) -> Result<(), Complaint> {
     if args.quiet {
         return Ok(());
     }
     let data = args.command.is_empty() && !args.json;
-    for one in opened {
-        let line = report::ready(&one.title);
+    let proxies = opened.iter().map(|one| report::ready(&one.title));
+    for line in proxies.chain(control.map(|control| report::control(control.address))) {
         if data { console::data(line + "\n")? } else { console::notice(line) }
     }
     console::notice(format!("stentor: all chance follows from --seed {}", plan.seed.0));
@@ -184,18 +218,26 @@ fn wait(
     mut plan: Plan,
     running: &Running,
     opened: &[Opened],
+    control: Option<&Control>,
     mut child: Option<Child>,
     interrupts: &Interrupts,
 ) -> Result<Exit, Complaint> {
     let began = Instant::now();
-    let live = !args.quiet && args.command.is_empty() && std::io::stderr().is_terminal();
     let mut status = Status::default();
+    // Proxies that come and go are told of by the control server itself.
+    let live = !args.quiet && args.command.is_empty() && control.is_none();
+    let live = live && std::io::stderr().is_terminal();
     let exit = loop {
-        if interrupts.taken() > 0 {
-            // The command is in the same group at a terminal, and has heard it, too.
-            break child
-                .take()
-                .map_or(Ok(Exit::Interrupted), |child| child.end().map(|_| Exit::Interrupted));
+        let signals = interrupts.taken();
+        match &mut child {
+            None if signals > 0 => break Ok(Exit::Interrupted),
+            Some(child) if signals > 0 => {
+                if !child.was_interrupted() && !args.quiet {
+                    console::notice("stentor: waits for the command; once more ends it at once");
+                }
+                child.interrupt(signals, interrupts.terminated());
+            }
+            None | Some(_) => {}
         }
         if child.as_ref().is_some_and(Child::has_ended)
             && let Some(child) = child.take()
@@ -203,10 +245,10 @@ fn wait(
             break child.end();
         }
         let elapsed = began.elapsed();
-        if args.duration.is_some_and(|Span(limit)| elapsed >= limit) && child.is_none() {
+        if args.duration.is_some_and(|Span(limit)| elapsed >= limit) {
             break Ok(Exit::Good);
         }
-        let turn = turn(&mut plan, running, opened, elapsed)?;
+        let turn = turn(&mut plan, running, opened, control, elapsed)?;
         if live {
             let counts = opened.iter().filter_map(|one| running.handle().counts(one.id).ok()?);
             status.show(&report::live(&counts.collect::<Vec<_>>(), elapsed));
@@ -230,6 +272,7 @@ fn turn(
     plan: &mut Plan,
     running: &Running,
     opened: &[Opened],
+    control: Option<&Control>,
     elapsed: Duration,
 ) -> Result<Option<Duration>, Complaint> {
     let Some(scenario) = &mut plan.scenario else { return Ok(None) };
@@ -238,8 +281,12 @@ fn turn(
         match scenario.poll(now) {
             Turn::Set(_, spec) => {
                 for one in opened {
-                    let (rules, _) = plan::rules(one.transport, &spec, plan.preset)?;
-                    running.handle().set(one.id, rules)?;
+                    let recorded = &mut plan.recorded;
+                    let (rules, _) = plan::rules(one.transport, &spec, plan.preset, recorded)?;
+                    match control {
+                        Some(control) => control::turn(control, one, rules, &spec)?,
+                        None => running.handle().set(one.id, rules)?,
+                    }
                 }
             }
             Turn::Wait(moment) => return Ok(Some(moment.since(now))),

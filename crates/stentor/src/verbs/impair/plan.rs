@@ -10,10 +10,12 @@ use stentor_os::failure::errno_name;
 
 use super::{Args, scenario};
 use crate::complaint::{Complaint, Exit};
-use crate::drive::impair::{self, Handle, Id, Proxy, Refusal, Rules};
+use crate::drive::impair::control::{Control, Given};
+use crate::drive::impair::{Handle, Id, Proxy, Recorded, Refusal, Rules};
 use crate::drive::reach::{self, Family};
 use crate::report::impair::Title;
 use crate::report::json::impair::Config;
+use crate::verbs::link::names_preset;
 use crate::verbs::seed;
 
 /// How long a name may take to resolve.
@@ -26,6 +28,7 @@ const PORT_TRIES: usize = 32;
 pub(super) struct Plan {
     listen: SocketAddr,
     target: String,
+    host: (Host, u16),
     upstream: Vec<SocketAddr>,
     /// Which transports, each with what is done to it at first.
     rules: Vec<(Transport, Rules)>,
@@ -33,6 +36,8 @@ pub(super) struct Plan {
     /// Whether it is a preset's, of which streams carry what they can.
     pub(super) preset: bool,
     pub(super) scenario: Option<Scenario>,
+    /// The recorded links that the words of this run name.
+    pub(super) recorded: Recorded,
     pub(super) seed: Seed,
     /// What a person should know before it begins.
     pub(super) notices: Vec<String>,
@@ -53,8 +58,9 @@ pub(super) fn rules(
     transport: Transport,
     spec: &Spec,
     preset: bool,
+    recorded: &mut Recorded,
 ) -> Result<(Rules, Vec<&'static str>), Complaint> {
-    let traces = impair::traces(spec)?;
+    let traces = recorded.traces(spec)?;
     let rules = match transport {
         Transport::Udp => Rules::units(spec, traces).map(|rules| (rules, Vec::new())),
         Transport::Tcp | Transport::Unix if preset => Rules::stream_of(spec, traces),
@@ -67,35 +73,36 @@ pub(super) fn rules(
 
 impl Plan {
     pub(super) fn read(args: &Args) -> Result<Plan, Complaint> {
-        let (listen, target) = match (args.words.as_slice(), args.command.is_empty()) {
-            ([listen, target], _) => (listen.as_str(), target),
-            ([target], false) => ("127.0.0.1:0", target),
-            _ => {
-                let next = "Write stentor impair 8000 127.0.0.1:12000 --link delay=20ms.";
-                let what = "impair takes two addresses: where clients come in, and where it leads";
-                return Err(Complaint::usage(what, next));
-            }
+        let Some((listen, target)) = addresses(args)? else {
+            return Plan::without_proxies(args);
         };
-        let listen = place(listen, "LISTEN")?;
-        let to = place(target, "TARGET")?;
-        let transports = transports(args, [listen.0, to.0])?;
-        let upstream = resolve(&to.1, to.2)?;
-        let listen = resolve(&listen.1, listen.2)?.into_iter().next();
-        let listen = listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-
+        let Ends { listen, host, upstream, transports } = ends(args, listen, target)?;
         let spec = spec(args)?;
-        let preset = args.link.as_ref().is_some_and(|words| words.preset);
-        let scenario = args.scenario.as_deref().map(|path| scenario::read(path, &spec));
-        let scenario = scenario.transpose()?;
+        let mut preset = args.link.as_ref().is_some_and(|words| words.preset)
+            || [&args.up, &args.down].into_iter().flatten().any(|words| names_preset(words));
+        let mut scenario = None;
+        if let Some(path) = &args.scenario {
+            let (read, named) = scenario::read(path, &spec)?;
+            scenario = Some(read);
+            preset |= named;
+        }
+        let mut recorded = Recorded::default();
         let settings = || {
             let turns = scenario.iter().flat_map(Scenario::settings);
             std::iter::once(&spec).chain(turns)
         };
         let (mut possible, mut notices, mut refused) = (Vec::new(), Vec::new(), None);
         for transport in &transports {
-            let first = rules(*transport, &spec, preset);
-            let all = settings().try_for_each(|spec| rules(*transport, spec, preset).map(drop));
-            match all.and(first) {
+            let mut all = Vec::new();
+            let read = settings().try_for_each(|spec| {
+                let (_, words) = rules(*transport, spec, preset, &mut recorded)?;
+                all.extend(words);
+                Ok(())
+            });
+            all.sort_unstable();
+            all.dedup();
+            let first = |()| rules(*transport, &spec, preset, &mut recorded);
+            match read.and_then(first).map(|(rules, _)| (rules, all)) {
                 Ok((rules, left_out)) => {
                     possible.push((*transport, rules));
                     if !left_out.is_empty() {
@@ -124,18 +131,61 @@ impl Plan {
         Ok(Plan {
             listen,
             target,
+            host,
             upstream,
             rules: possible,
             spec,
             preset,
             scenario,
+            recorded,
             seed,
             notices,
         })
     }
 
+    /// Only what the control server opens.
+    fn without_proxies(args: &Args) -> Result<Plan, Complaint> {
+        let links = [args.link.is_some(), args.up.is_some(), args.down.is_some()];
+        if links.contains(&true) || args.scenario.is_some() || args.tcp || args.udp {
+            let what = "--link, --up, --down, --scenario, -t and -u are for LISTEN and TARGET";
+            return Err(Complaint::usage(what, "Proxies of the control server have toxics."));
+        }
+        Ok(Plan {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            target: String::new(),
+            host: (Host::Address(Ipv4Addr::LOCALHOST.into()), 0),
+            upstream: Vec::new(),
+            rules: Vec::new(),
+            spec: Spec::default(),
+            preset: false,
+            recorded: Recorded::default(),
+            scenario: None,
+            seed: seed::given_or_fresh(args.seed),
+            notices: Vec::new(),
+        })
+    }
+
+    /// What the control server has to know of a proxy of ours.
+    pub(super) fn given(&self, opened: &[Opened]) -> Vec<Given> {
+        let given = |(one, (_, rules)): (&Opened, &(Transport, Rules))| Given {
+            name: one.transport.to_string(),
+            id: one.id,
+            transport: one.transport,
+            listen: one.address,
+            target: one.title.target.clone(),
+            upstream: self.host.clone(),
+            rules: rules.clone(),
+            link: self.spec.to_string(),
+        };
+        // They were opened in the order of their rules.
+        opened.iter().zip(&self.rules).map(given).collect()
+    }
+
     /// Opens the proxies, all on one port.
     pub(super) fn open(&self, handle: &Handle) -> Result<Vec<Opened>, Complaint> {
+        if self.rules.is_empty() {
+            return Ok(Vec::new());
+        }
         for _ in 0..PORT_TRIES {
             let mut opened: Vec<Opened> = Vec::new();
             let mut taken = None;
@@ -146,6 +196,7 @@ impl Plan {
                     listen: SocketAddr::new(self.listen.ip(), port),
                     upstream: self.upstream.clone(),
                     rules: rules.clone(),
+                    lookup: None,
                 };
                 match handle.open(proxy) {
                     Ok((id, address)) => opened.push(Opened {
@@ -186,7 +237,7 @@ impl Plan {
         Err(Complaint::new(Exit::Environment, what, "Choose a port, or -t or -u alone."))
     }
 
-    pub(super) fn config(&self, opened: &[Opened]) -> Config {
+    pub(super) fn config(&self, opened: &[Opened], control: Option<&Control>) -> Config {
         Config {
             listen: opened
                 .iter()
@@ -197,8 +248,55 @@ impl Plan {
             link: self.spec.to_string(),
             scenario: self.scenario.is_some(),
             seed: self.seed.0,
+            control: control.map(|control| control.address.to_string()),
         }
     }
+}
+
+/// Where clients come in, and where it leads; `None`: the control server opens all proxies.
+fn addresses(args: &Args) -> Result<Option<(&str, &String)>, Complaint> {
+    let next = match (args.words.as_slice(), &args.control) {
+        ([listen, target], _) => return Ok(Some((listen, target))),
+        ([target], None) if !args.command.is_empty() => return Ok(Some(("127.0.0.1:0", target))),
+        ([], Some(_)) => return Ok(None),
+        (_, None) => "Write stentor impair 8000 127.0.0.1:12000 --link delay=20ms.",
+        (_, Some(_)) => {
+            "--control takes the word behind it as its ADDRESS: write it last, or \
+             --control=ADDRESS."
+        }
+    };
+    let what = "impair takes two addresses: where clients come in, and where it leads";
+    Err(Complaint::usage(what, next))
+}
+
+/// The two ends of the way, found.
+struct Ends {
+    listen: SocketAddr,
+    host: (Host, u16),
+    upstream: Vec<SocketAddr>,
+    transports: Vec<Transport>,
+}
+
+fn ends(args: &Args, listen: &str, target: &str) -> Result<Ends, Complaint> {
+    let (near, host, port) = place(listen, "LISTEN")?;
+    let listen = resolve(&host, port)?.into_iter().next();
+    let listen = listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let (far, host, port) = place(target, "TARGET")?;
+    let transports = transports(args, [near, far])?;
+    let upstream = resolve(&host, port)?;
+    if let Some(own) = upstream.iter().find(|upstream| leads_back(listen, **upstream)) {
+        let what = format!("TARGET {own} is where clients come in: it would lead to itself");
+        return Err(Complaint::usage(what, "Give LISTEN another port, or 0 for a free one."));
+    }
+    Ok(Ends { listen, host: (host, port), upstream, transports })
+}
+
+/// Whether what leaves for `upstream` comes in at `listen` again.
+fn leads_back(listen: SocketAddr, upstream: SocketAddr) -> bool {
+    let (ours, theirs) = (listen.ip(), upstream.ip());
+    let loopback = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
+    let same = ours == theirs || ours.is_unspecified() && loopback(theirs);
+    listen.port() == upstream.port() && ours.is_ipv4() == theirs.is_ipv4() && same
 }
 
 /// `--link`, changed by `--up` and `--down`.

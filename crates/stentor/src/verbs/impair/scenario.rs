@@ -10,6 +10,7 @@ use stentor_core::units::Span;
 use stentor_os::failure::Failure;
 
 use crate::complaint::Complaint;
+use crate::verbs::link::names_preset;
 
 /// The longest file that is read, in bytes.
 const FILE_MAX: u64 = 1 << 20;
@@ -35,11 +36,16 @@ struct Step {
 }
 
 /// Reads a scenario; `link` on the command line comes after the file's own first link.
-pub(super) fn read(path: &Path, link: &Spec) -> Result<Scenario, Complaint> {
+/// Also whether one of its words is a preset's name.
+pub(super) fn read(path: &Path, link: &Spec) -> Result<(Scenario, bool), Complaint> {
     let named = |error| Failure::new("open", path.display().to_string(), error);
     let mut text = String::new();
     let file = File::open(path).map_err(named)?;
-    file.take(FILE_MAX).read_to_string(&mut text).map_err(named)?;
+    let read = file.take(FILE_MAX + 1).read_to_string(&mut text).map_err(named)?;
+    if read as u64 > FILE_MAX {
+        let what = format!("{} is longer than {} MiB", path.display(), FILE_MAX >> 20);
+        return Err(Complaint::usage(what, "A trace says in less how a rate changes."));
+    }
     parse(&text, link).map_err(|what| {
         let next = "docs/impair.md shows a scenario: link = \"delay=20ms\", then [[step]] with at \
                     and link.";
@@ -47,7 +53,7 @@ pub(super) fn read(path: &Path, link: &Spec) -> Result<Scenario, Complaint> {
     })
 }
 
-fn parse(text: &str, link: &Spec) -> Result<Scenario, String> {
+fn parse(text: &str, link: &Spec) -> Result<(Scenario, bool), String> {
     let sheet: Sheet = toml::from_str(text).map_err(|error| error.to_string())?;
     let base = match (&sheet.link, *link == Spec::default()) {
         (None, _) => link.clone(),
@@ -66,7 +72,10 @@ fn parse(text: &str, link: &Spec) -> Result<Scenario, String> {
     });
     let steps: Vec<_> = steps.collect::<Result<_, String>>()?;
     let period = sheet.period.as_deref().map(|words| span(words, "period")).transpose()?;
-    Scenario::new(&base, steps, period).map_err(|error| error.to_string())
+    let words = sheet.link.iter().chain(sheet.step.iter().map(|step| &step.link));
+    let preset = words.into_iter().any(|words| names_preset(words));
+    let scenario = Scenario::new(&base, steps, period).map_err(|error| error.to_string())?;
+    Ok((scenario, preset))
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! `impair -- COMMAND`: run with the proxy's address, its exit code passed on.
 
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+
 use super::checked;
 use crate::program::{Server, run, stentor};
 
@@ -53,4 +56,54 @@ fn its_json_adds_up_and_repeats_the_seed() {
     assert_eq!(object["config"]["seed"], 42);
     assert_eq!(object["result"]["streams"][0]["accepted"], 1);
     assert_eq!(object["result"]["streams"][0]["up_sent_bytes"], 2);
+}
+
+/// An impair whose command says `ready` on standard output, and then what it does with signals.
+fn under_way(script: &str) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut command = stentor();
+    command.args(["impair", "-q", "-t", "127.0.0.1:9", "--", "sh", "-c", script]);
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = piped.spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    (child, out)
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn sigterm_is_passed_on_and_the_second_signal_ends_the_command() {
+    // `read` waits for input that never comes, in the shell itself: no grandchild is left behind.
+    let (mut child, mut out) = under_way("trap 'echo told; exit 3' TERM; echo ready; read line");
+    signal(&child, "-TERM");
+    let mut told = String::new();
+    out.read_to_string(&mut told).unwrap();
+    assert_eq!((told.as_str(), child.wait().unwrap().code()), ("told\n", Some(130)));
+
+    let (mut child, mut out) =
+        under_way("trap '' INT TERM; echo ready; while :; do read line; done");
+    signal(&child, "-INT");
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    out.read_to_string(&mut String::new()).unwrap();
+}
+
+#[test]
+fn the_command_reads_our_standard_input_and_has_its_own_limits() {
+    let target = ["impair", "-q", "127.0.0.1:9", "--"];
+    let said = run(&[&target[..], &["cat"]].concat(), b"to the command");
+    assert_eq!((said.code, said.out().as_str()), (Some(0), "to the command"));
+    let limit = |arguments: &[&str]| {
+        let script = "ulimit -S -n 77 && exec \"$@\"";
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh"]).args(arguments);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let program = stentor().get_program().to_str().unwrap().to_owned();
+    let through = [&[program.as_str()], &target[..], &["sh", "-c", "ulimit -S -n"]].concat();
+    assert_eq!(limit(&through), "77\n");
 }

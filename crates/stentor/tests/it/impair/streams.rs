@@ -3,7 +3,6 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
 
 use super::Proxy;
 use crate::program::{Server, run, stentor};
@@ -104,7 +103,7 @@ fn a_reset_is_a_reset() {
 }
 
 #[test]
-fn a_server_that_is_not_there_resets_and_a_second_address_is_tried() {
+fn a_server_that_is_not_there_resets() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let proxy = Proxy::start("-t", nobody, &[]);
     let mut stream = TcpStream::connect(proxy.address).unwrap();
@@ -165,15 +164,22 @@ fn out_of_descriptors_is_only_a_pause() {
     command.args(["impair", "-t", "0", &server.v4.to_string()]).env("NO_COLOR", "1");
     let proxy = Proxy::start_by(&mut command);
     // More than there are places for; those who wait in the backlog are connected, too.
-    let crowd: Vec<TcpStream> =
+    let mut crowd: Vec<TcpStream> =
         (0..40).map(|_| TcpStream::connect(proxy.address).unwrap()).collect();
-    assert!(crowd.iter().all(|stream| stream.as_raw_fd() > 0));
-    drop(crowd);
+    // Each is answered once those before it have left: none is cut for want of descriptors.
+    for stream in crowd.drain(..) {
+        let mut stream = stream;
+        stream.write_all(b"waited").unwrap();
+        let mut answer = [0; 6];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"WAITED");
+    }
     for _ in 0..3 {
         assert_eq!(exchange(&proxy, b"still here").unwrap(), b"STILL HERE");
     }
     let report = proxy.end();
     assert!(report.contains("had to wait"), "{report}");
+    assert!(report.contains("connections  43 = 43 in order"), "{report}");
 }
 
 #[test]

@@ -115,6 +115,40 @@ fn each_toxic_does_what_it_says() {
 }
 
 #[test]
+fn a_reset_by_the_source_comes_behind_its_bytes_and_as_late() {
+    let mut pipe = pipe(&[latency(50)]);
+    pipe.handle(at(0), b"answer");
+    pipe.reset(at(10));
+    assert_eq!(pipe.room(), 0);
+    assert_eq!(drain(&mut pipe, at(100), &mut Vec::new()), "50:6 reset");
+    // What the receiver did not take until then is gone.
+    let mut pipe = self::pipe(&[latency(50)]);
+    pipe.handle(at(0), b"answer");
+    pipe.finish(at(1));
+    pipe.reset(at(10));
+    assert!(matches!(pipe.poll(at(55)), Output::Send(..)));
+    assert_eq!(pipe.poll(at(60)), Output::Reset);
+}
+
+#[test]
+fn a_reader_that_takes_nothing_leaves_no_room_and_an_idle_pipe_keeps_none() {
+    let mut pipe = pipe(&[]);
+    let mut taken = 0;
+    while pipe.room() > 0 {
+        let bytes = vec![0; pipe.room().min(1000)];
+        pipe.handle(at(0), &bytes);
+        taken += bytes.len();
+    }
+    assert!(taken <= DUE_MAX + 1000, "{taken}");
+    while let Output::Send(_, bytes) = pipe.poll(at(0)) {
+        let len = bytes.len();
+        pipe.sent(len);
+    }
+    assert!(pipe.room() > 0);
+    assert!(pipe.out.capacity() <= 2 * PLACES_KEPT, "{}", pipe.out.capacity());
+}
+
+#[test]
 fn the_end_comes_behind_all_bytes_and_as_late() {
     let mut pipe = pipe(&[latency(50), Toxic::SlowClose(ms(100))]);
     pipe.handle(at(0), b"reply");
