@@ -106,7 +106,10 @@ pub struct Lane {
     room_since: Moment,
     /// When something was last sent, came or timed out.
     busy_at: Moment,
-    /// When the run is over whatever is still owed.
+    /// From when on nothing is sent, however much is still due.
+    closing: Option<Moment>,
+    /// When the run is over whatever is still owed. Each request that is sent puts it off until its
+    /// own time is up: nothing is called lost that had no time to be answered.
     ending: Option<Moment>,
     /// Failures of connections since the last reply.
     failures: u32,
@@ -125,7 +128,7 @@ impl Lane {
             let splitter = Splitter::new(plan.framing.clone(), plan.reply_max);
             Way::Stream { queue: VecDeque::with_capacity(depth), splitter }
         };
-        let ending = plan.limit.until.map(|until| until + plan.timeout);
+        let closing = plan.limit.until.map(|until| until + plan.timeout);
         Lane {
             plan,
             share,
@@ -138,7 +141,8 @@ impl Lane {
             replies_here: 0,
             room_since: Moment::START,
             busy_at: Moment::START,
-            ending,
+            closing,
+            ending: closing,
             failures: 0,
             unreachable_since: None,
         }
@@ -164,14 +168,15 @@ impl Lane {
             }
             Input::Failed(failure) => self.failed(now, failure, tally),
             Input::Stop => {
-                tally.unsent += self.schedule.give_up(now);
+                tally.unsent += self.give_up(now);
                 let ending = now + self.plan.timeout;
+                self.closing = Some(now);
                 self.ending = Some(self.ending.map_or(ending, |earlier| earlier.min(ending)));
             }
             Input::Abort => {
                 self.settle_all(now, tally, |_| Outcome::Error(Failure::Stopped));
-                tally.unsent += self.schedule.give_up(now);
-                self.ending = Some(now);
+                tally.unsent += self.give_up(now);
+                (self.closing, self.ending) = (Some(now), Some(now));
             }
         }
     }
@@ -186,7 +191,7 @@ impl Lane {
             }
             State::Absent { until } => self.poll_absent(now, until, tally),
             State::Connecting { since } => {
-                let deadline = self.no_later_than_the_end(since + self.plan.timeout);
+                let deadline = no_later(since + self.plan.timeout, self.closing);
                 if now < deadline {
                     return Output::Wait(deadline);
                 }
@@ -209,19 +214,20 @@ impl Lane {
 
     fn poll_absent(&mut self, now: Moment, until: Moment, tally: &mut Tally) -> Output {
         let over = self.schedule.peek(now).is_none();
-        let ended = self.ending.is_some_and(|ending| ending <= now);
+        let ended = self.closing.is_some_and(|closing| closing <= now);
         // With an end in time it goes on trying; a number of requests alone has no other end.
         let in_vain = self.plan.limit.until.is_none()
             && self.plan.limit.count.is_some()
             && self.unreachable_since.is_some_and(|since| since + self.plan.timeout <= now);
         if over || ended || in_vain {
-            tally.unsent += if in_vain { self.schedule.give_up_count() } else { 0 };
-            tally.unsent += self.schedule.give_up(now);
+            let counted_from = self.plan.counted_from();
+            tally.unsent += if in_vain { self.schedule.give_up_count(counted_from) } else { 0 };
+            tally.unsent += self.give_up(now);
             self.state = State::Done;
             return Output::Done;
         }
         if now < until {
-            return Output::Wait(self.no_later_than_the_end(until));
+            return Output::Wait(no_later(until, self.closing));
         }
         self.state = State::Connecting { since: now };
         Output::Connect
@@ -232,6 +238,9 @@ impl Lane {
         if self.ending.is_some_and(|ending| ending <= now) {
             self.settle_all(now, tally, |_| Outcome::Lost);
             return self.leave(now);
+        }
+        if self.closing.is_some_and(|closing| closing <= now) {
+            tally.unsent += self.give_up(now);
         }
         let mut wake = match &mut self.way {
             Way::Stream { queue, .. } => queue.front().map(|head| head.sent + timeout + timeout),
@@ -266,7 +275,7 @@ impl Lane {
             wake = next.into_iter().chain(wake).min();
         }
         // Something is always due: a request, a timeout or the end of the silence.
-        Output::Wait(self.no_later_than_the_end(wake.unwrap_or(now + timeout)))
+        Output::Wait(no_later(wake.unwrap_or(now + timeout), self.ending))
     }
 
     fn send(
@@ -302,6 +311,7 @@ impl Lane {
         self.sent_here += 1;
         self.unreachable_since = None;
         self.busy_at = now;
+        self.ending = self.ending.map(|ending| ending.max(now + self.plan.timeout));
         Output::Send
     }
 
@@ -386,9 +396,14 @@ impl Lane {
         }
     }
 
-    fn no_later_than_the_end(&self, moment: Moment) -> Moment {
-        self.ending.map_or(moment, |ending| moment.min(ending))
+    /// Sends nothing more; how many were due and count.
+    fn give_up(&mut self, now: Moment) -> u64 {
+        self.schedule.give_up(self.plan.counted_from(), now)
     }
+}
+
+fn no_later(moment: Moment, bound: Option<Moment>) -> Moment {
+    bound.map_or(moment, |bound| moment.min(bound))
 }
 
 /// What the payload of a request depends on.

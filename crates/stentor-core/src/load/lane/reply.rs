@@ -12,7 +12,7 @@ const OWNERS_MAX: u64 = 4096;
 
 impl Lane {
     pub(super) fn received(&mut self, now: Moment, bytes: &[u8], tally: &mut Tally) {
-        tally.bytes_received += bytes.len() as u64;
+        tally.bytes_received += if self.plan.is_warmup(now) { 0 } else { bytes.len() as u64 };
         self.busy_at = now;
         if matches!(self.way, Way::Datagram(_)) {
             self.datagram_came(now, bytes, tally);

@@ -247,6 +247,8 @@ fn warm_up_is_verified_and_counted_apart() {
     });
     assert_eq!((tally.warmup.sent, tally.warmup.wrong, tally.warmup.verified), (300, 1, 299));
     assert_eq!((tally.counts.sent, tally.counts.verified, tally.latency.len()), (700, 700, 700));
+    // 32 letters and their line feed; the last reply of the warm-up comes after it.
+    assert_eq!((tally.bytes_sent, tally.bytes_received), (700 * 33, 701 * 33));
 }
 
 #[test]
@@ -289,6 +291,37 @@ fn an_overloaded_service_leaves_requests_unsent_and_it_is_told() {
     assert_eq!(tally.offered(), 1000);
     assert!(tally.unsent > 800 && tally.waited > 80, "{} {}", tally.unsent, tally.waited);
     assert!(tally.latency.max().unwrap() > 500 * MS);
+}
+
+#[test]
+fn what_is_sent_at_the_very_end_has_its_time_to_be_answered() {
+    // More is due than the service does: it is asked until the timeout after the end, and each
+    // request that it was sent is answered 30 ms later. None of them is lost.
+    for framing in [Framing::Line, Framing::Datagram] {
+        let mut plan = plan(1, framing.clone(), 1);
+        plan.limit = Limit { count: None, until: Some(at(1010)) };
+        let mut last = Moment::START;
+        let tally = Network::new(plan, 3).run(|now, request, answers| {
+            last = last.max(now);
+            answers.push((30 * MS, Reaction::Bytes(reply(request))));
+        });
+        let counts = tally.counts;
+        assert!(last > at(1070) && last < at(1110), "{framing:?}: {last}");
+        assert_eq!((counts.verified, counts.lost), (counts.sent, 0), "{framing:?}");
+        assert_eq!(tally.offered(), 1000, "{framing:?}");
+    }
+}
+
+#[test]
+fn a_warm_up_is_in_no_figure_of_an_overloaded_service_either() {
+    let mut plan = plan(1, Framing::Line, 1);
+    plan.limit = Limit { count: None, until: Some(at(1010)) };
+    plan.warmup = 300 * MS;
+    let tally = Network::new(plan, 1)
+        .run(|_, request, answers| answers.push((9 * MS, Reaction::Bytes(reply(request)))));
+    // Of the 1,100 ms all requests are of the warm-up, which is not over for them.
+    assert_eq!((tally.warmup.sent, tally.counts.sent, tally.unsent), (123, 0, 700));
+    assert_eq!(tally.bytes_sent, 0);
 }
 
 #[test]
