@@ -112,7 +112,7 @@ pub struct Trouble {
     pub operation: &'static str,
     /// The errno by name: `ECONNRESET`; `EOF` for an orderly end.
     pub errno: String,
-    /// The kernel's words.
+    /// The kernel's words, with the errno by name.
     pub words: String,
     /// How often.
     pub times: u64,

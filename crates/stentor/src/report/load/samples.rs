@@ -118,7 +118,7 @@ pub(super) fn bad() -> Outcome {
     outcome.troubles.push(Trouble {
         operation: "recv",
         errno: "ECONNRESET".into(),
-        words: "connection reset by peer".into(),
+        words: "connection reset by peer (ECONNRESET)".into(),
         times: total.connections.lost,
     });
     outcome.failing.push(Failing::NotZero(Metric::Wrong, total.counts.wrong));

@@ -83,8 +83,6 @@ fn heading(text: &mut String, head: &Head, outcome: &Outcome, width: usize) {
 
 /// Threads, connections and pace.
 pub(super) fn how(head: &Head) -> String {
-    let many =
-        |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let mut how =
         format!("{} and {}", many(head.threads, "thread"), many(head.connections, "connection"));
     match head.rate_per_second {
@@ -102,6 +100,11 @@ pub(super) fn how(head: &Head) -> String {
         let _ = write!(how, ", seed {}", seeds.join(" "));
     }
     how
+}
+
+/// `1 request`, `2 requests`.
+fn many(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A rate with a decimal where it has one.
@@ -151,8 +154,8 @@ fn rates(text: &mut String, head: &Head, outcome: &Outcome) {
     let bytes = |count: u64| Unit::Bytes.said(count as f64);
     let _ = writeln!(
         text,
-        "  {} requests in {}, {} sent, {} received",
-        tally.counts.sent,
+        "  {} in {}, {} sent, {} received",
+        many(tally.counts.sent, "request"),
         said(Some(outcome.took)),
         bytes(tally.bytes_sent),
         bytes(tally.bytes_received)
@@ -208,10 +211,8 @@ fn verdict(text: &mut String, head: &Head, outcome: &Outcome, width: usize) {
         say(text, &format!("  {number:digits$} {name:letters$}  "), next, width);
     }
     for trouble in &outcome.troubles {
-        let line = format!(
-            "{}: {} ({}), {} times",
-            trouble.operation, trouble.words, trouble.errno, trouble.times
-        );
+        let times = many(trouble.times, "time");
+        let line = format!("{}: {}, {times}", trouble.operation, trouble.words);
         say(text, "    ", &line, width);
     }
     for reason in &outcome.failing {
