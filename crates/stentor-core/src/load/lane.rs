@@ -102,6 +102,8 @@ pub struct Lane {
     /// Requests sent on this connection, and replies that came.
     sent_here: u64,
     replies_here: u64,
+    /// Since when the service is awaited to speak first.
+    greeting_since: Option<Moment>,
     /// Since when there is room for a request.
     room_since: Moment,
     /// When something was last sent, came or timed out.
@@ -139,6 +141,7 @@ impl Lane {
             next_number: 0,
             sent_here: 0,
             replies_here: 0,
+            greeting_since: None,
             room_since: Moment::START,
             busy_at: Moment::START,
             closing,
@@ -242,6 +245,17 @@ impl Lane {
         if self.closing.is_some_and(|closing| closing <= now) {
             tally.unsent += self.give_up(now);
         }
+        if let Some(since) = self.greeting_since {
+            let deadline = no_later(since + timeout, self.closing);
+            if now < deadline && self.schedule.peek(now).is_some() {
+                return Output::Wait(deadline);
+            }
+            // Open, and of no use: as one that could not be opened.
+            let silent = now >= since + timeout;
+            tally.connections.refused += u64::from(silent);
+            self.state = State::Absent { until: if silent { self.back_off(now) } else { now } };
+            return Output::Close;
+        }
         let mut wake = match &mut self.way {
             Way::Stream { queue, .. } => queue.front().map(|head| head.sent + timeout + timeout),
             Way::Datagram(ring) => {
@@ -323,6 +337,7 @@ impl Lane {
         (self.sent_here, self.replies_here) = (0, 0);
         (self.room_since, self.busy_at) = (now, now);
         if let Way::Stream { splitter, .. } = &mut self.way {
+            self.greeting_since = self.plan.greeting.then_some(now);
             splitter.clear();
         }
     }

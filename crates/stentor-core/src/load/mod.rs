@@ -67,6 +67,9 @@ pub struct Plan {
     pub timeout: Duration,
     /// After how many requests a connection is closed in order and a new one opened.
     pub reconnect_every: Option<u64>,
+    /// Whether a service of streams speaks first: one reply is awaited on each connection before
+    /// anything is sent, and is not judged.
+    pub greeting: bool,
     /// The longest reply that is taken, in bytes.
     pub reply_max: usize,
     /// Where all chance of the run comes from.

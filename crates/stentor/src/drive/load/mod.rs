@@ -34,7 +34,7 @@ use crate::complaint::{Complaint, Exit};
 use crate::drive::race::{interrupted, now};
 use course::{Collector, Course, Part, Report};
 use open::Opened;
-use outcome::{Config, Interval, Outcome};
+use outcome::{Config, Interval, News, Outcome};
 use troubles::Troubles;
 use worker::{Stage, Start, WAKER, Worker};
 
@@ -65,7 +65,7 @@ pub struct Plan {
     pub config: Config,
 }
 
-/// Runs `plan` to its end or a signal; `progress` is shown each interval when it is over.
+/// Runs `plan` to its end or a signal; `progress` is told how it goes.
 ///
 /// # Errors
 /// Connections that cannot be opened before the run (exit 3, or 4 for want of descriptors); a
@@ -73,7 +73,7 @@ pub struct Plan {
 pub fn run(
     plan: &Plan,
     interrupts: &Interrupts,
-    progress: &mut dyn FnMut(&Interval),
+    progress: &mut dyn FnMut(News<'_>),
 ) -> Result<Outcome, Complaint> {
     let config = &plan.config;
     open::allow(config.connections)?;
@@ -157,7 +157,7 @@ impl Running {
     fn watch(
         &mut self,
         interrupts: &Interrupts,
-        progress: &mut dyn FnMut(&Interval),
+        progress: &mut dyn FnMut(News<'_>),
     ) -> Result<Option<Moment>, Complaint> {
         let mut stopped = None;
         loop {
@@ -172,13 +172,16 @@ impl Running {
                 self.collector.take(part);
             }
             while let Some(interval) = self.collector.ready() {
-                progress(interval);
+                progress(News::Interval(interval));
             }
             if over {
                 return Ok(stopped);
             }
             if interrupted(Some(interrupts)) {
-                stopped = stopped.or(Some(now()));
+                if stopped.is_none() {
+                    stopped = Some(now());
+                    progress(News::Stopping);
+                }
                 self.stage.advance();
                 for waker in &self.wakers {
                     let woken = waker.wake();
@@ -280,7 +283,7 @@ fn warnings(plan: &Plan, outcome: &Outcome) -> Vec<String> {
         };
         warnings.push(format!(
             "the rate was not reached: {offered:.0} requests/s were due and {achieved:.0} were \
-             sent, the last {behind:.1?} after the end; {unsent}. More connections (-c) or \
+             sent; {unsent}. More connections (-c) or \
              requests under way (--depth) may help; else it is more than the service does"
         ));
     }

@@ -26,6 +26,7 @@ pub(super) fn config(target: &str) -> Config {
         verify: "upper".into(),
         depth: 1,
         reconnect: None,
+        greeting: false,
         timeout: Duration::from_secs(5),
         interval: Duration::from_secs(1),
         seed: Seed(42),

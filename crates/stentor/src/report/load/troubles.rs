@@ -68,8 +68,12 @@ fn around(head: &Head, outcome: &Outcome) -> Vec<(u64, &'static str, String)> {
     let duplicate = "replies that came again: the network or the service doubles datagrams";
     let reordered = "replies that came after one to a later request: the path or the service's \
                      threads change the order";
-    let unasked = "replies that belong to no request: look at one with stentor trace -- stentor \
-                   send";
+    let unasked = if target.starts_with("udp:") {
+        "replies that belong to no request: look at one with stentor trace -- stentor send"
+    } else {
+        "replies that belong to no request. A service that speaks first: --greeting; else look: \
+         stentor trace -- stentor send"
+    };
     vec![
         (tally.duplicates, "duplicate", duplicate.to_owned()),
         (tally.reordered, "reordered", reordered.to_owned()),

@@ -74,6 +74,10 @@ pub struct Args {
     /// Closes a connection after N requests, and opens another
     #[arg(long, value_name = "N")]
     reconnect: Option<Amount>,
+    /// Awaits what the service says first on each connection (as SMTP does) before it is asked, and
+    /// does not judge it
+    #[arg(long)]
+    greeting: bool,
     /// Lets the rate rise from zero to the full one during this time
     #[arg(long, value_name = "TIME")]
     ramp: Option<Span>,
@@ -154,6 +158,6 @@ fn drive(wish: Wish, progress: &mut Progress) -> Result<(Config, Outcome), Compl
     let fail = |error| Failure::new("sigaction", "SIGINT and SIGTERM", error);
     let interrupts = Interrupts::install().map_err(fail)?;
     let plan = wish.resolve(&interrupts)?;
-    let outcome = load::run(&plan, &interrupts, &mut |interval| progress.show(interval))?;
+    let outcome = load::run(&plan, &interrupts, &mut |news| progress.tell(news))?;
     Ok((plan.config, outcome))
 }

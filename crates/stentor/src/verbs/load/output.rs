@@ -15,7 +15,7 @@ use stentor_os::failure::Failure;
 
 use super::{Args, plan};
 use crate::complaint::{Complaint, Exit};
-use crate::drive::load::outcome::{Config, Interval, Outcome};
+use crate::drive::load::outcome::{Config, News, Outcome};
 use crate::report::console::{self, Status};
 use crate::report::json::{Envelope, load as json};
 use crate::report::load::{Head, cautions, csv, failing, hdr, merge, page, text};
@@ -250,12 +250,21 @@ impl Progress {
         ));
     }
 
-    /// Shows an interval that is over.
-    pub(super) fn show(&mut self, interval: &Interval) {
+    /// Shows how it goes.
+    pub(super) fn tell(&mut self, news: News<'_>) {
         if self.quiet {
             return;
         }
-        let line = text::line(interval);
+        let line = match news {
+            News::Interval(interval) => text::line(interval),
+            News::Stopping => {
+                self.status.clear();
+                return console::notice(
+                    "stentor: nothing more is sent; waiting for replies that are owed. ^C again \
+                     does not wait",
+                );
+            }
+        };
         if self.lines {
             console::notice(line);
         } else {

@@ -144,6 +144,10 @@ impl Args {
             return Err(Complaint::usage(what, "Leave something to measure: a longer -d."));
         }
         let framing = self.framing(transport)?;
+        if self.greeting && transport == Transport::Udp {
+            let what = "--greeting over UDP, where nobody can speak before it was asked";
+            return Err(Complaint::usage(what, "Leave it out."));
+        }
         let depth = self.depth(transport, pace, connections)?;
         let verify = verify(&self.verify)?;
         let seed = Seed(self.seed.unwrap_or_else(fresh_seed));
@@ -171,6 +175,7 @@ impl Args {
             verify: self.verify.clone(),
             depth,
             reconnect: self.reconnect.map(|Amount(every)| every),
+            greeting: self.greeting,
             timeout,
             interval: self.interval(duration, pace_words)?,
             seed,
@@ -186,6 +191,7 @@ impl Args {
             depth,
             timeout,
             reconnect_every: self.reconnect()?,
+            greeting: self.greeting,
             reply_max: REPLY_MAX.max(length.saturating_mul(3)),
             seed,
         };

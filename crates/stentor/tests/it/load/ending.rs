@@ -30,6 +30,10 @@ fn interrupted(target: &str, more: &[&str], signals: usize) -> super::Told {
     for _ in 0..signals {
         let pid = child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        // Two signals that nobody looked at in between are one (signal(7)).
+        while !err.contains("nothing more is sent") {
+            assert!(notices.read_line(&mut err).unwrap() > 0, "{err}");
+        }
     }
     let reader = std::thread::spawn(move || {
         let mut rest = String::new();

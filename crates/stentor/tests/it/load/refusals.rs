@@ -51,6 +51,7 @@ fn numbers_that_mean_nothing() {
         (&["-l", "1"], "-l 1: a request has 2 to"),
         (&["-l", "1G"], "-l 1000000000: a request has 2 to"),
         (&["--framing", "length16", "-l", "70000"], "a request has 3 to 65537 bytes here"),
+        (&["-u", "--greeting"], "--greeting over UDP, where nobody can speak before"),
         (&["-u", "-l", "65508"], "A datagram holds at most 65,507"),
         (&["--interval", "1ms"], "At least 10 ms"),
         (&["-d", "1h", "--interval", "20ms"], "at most 2000 in a run"),
