@@ -38,8 +38,11 @@ use outcome::{Config, Interval, News, Outcome};
 use troubles::Troubles;
 use worker::{Stage, Start, WAKER, Worker};
 
-/// From the last preparation to the first request: threads are made in it.
+/// From the last open connection to the first request: threads and lanes are made in it. What is
+/// not ready in time makes the first requests wait, as if the service were slow.
 const LEAD: Duration = Duration::from_millis(10);
+/// The same for each socket of datagrams, whose lane has 40 KiB to be cleared.
+const LEAD_DATAGRAM: Duration = Duration::from_micros(100);
 /// The share of a processor that may be spent on waiting exactly.
 const SPIN_SHARE: f64 = 0.25;
 /// What waiting exactly costs for each request, in seconds.
@@ -103,7 +106,9 @@ fn start(plan: &Plan, opened: Vec<Opened>) -> Result<Running, Complaint> {
     let fail = |error| Failure::new("epoll_create", "the readiness loop", error);
     let threads = plan.config.threads.clamp(1, opened.len().max(1));
     let mut shared = plan.load.clone();
-    shared.start = now() + LEAD;
+    let each = if shared.is_datagram() { LEAD_DATAGRAM } else { Duration::ZERO };
+    let all = each.saturating_mul(u32::try_from(opened.len()).unwrap_or(u32::MAX));
+    shared.start = now() + LEAD + all;
     shared.limit.until = plan.duration.map(|duration| shared.start + duration);
     let (start, of) = (shared.start, u64::try_from(opened.len()).unwrap_or(u64::MAX));
     let shared = Arc::new(shared);
