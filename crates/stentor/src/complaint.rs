@@ -128,6 +128,11 @@ fn next_step(operation: &str, errno: &str, address: &str) -> String {
         ("bind", "EADDRNOTAVAIL") => {
             "No interface of this machine has that address: ip address lists them.".to_owned()
         }
+        ("connect", "ECONNREFUSED") if address.starts_with("unix ") => {
+            "The path is there, but nobody listens on it: start the server first (ss -lx lists \
+             those that run)."
+                .to_owned()
+        }
         ("connect", "ECONNREFUSED") => format!(
             "The machine answers, but nothing listens on port {port}: start the server first \
              (stentor serve), or check the port."

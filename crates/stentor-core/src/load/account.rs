@@ -180,9 +180,9 @@ pub struct Tally {
     pub guessed: u64,
     /// Connections.
     pub connections: Connections,
-    /// Bytes of requests, with their frames.
+    /// Bytes of requests, with their frames; without the warm-up.
     pub bytes_sent: u64,
-    /// Bytes that came.
+    /// Bytes that came; without the warm-up.
     pub bytes_received: u64,
 }
 
@@ -233,7 +233,7 @@ impl Tally {
     pub(super) fn sent(&mut self, warm: bool, bytes: usize) {
         let counts = if warm { &mut self.warmup } else { &mut self.counts };
         counts.sent += 1;
-        self.bytes_sent += bytes as u64;
+        self.bytes_sent += if warm { 0 } else { bytes as u64 };
     }
 
     /// Counts what became of a request; `took` is from its intended moment.

@@ -102,11 +102,16 @@ pub struct Lane {
     /// Requests sent on this connection, and replies that came.
     sent_here: u64,
     replies_here: u64,
+    /// Since when the service is awaited to speak first.
+    greeting_since: Option<Moment>,
     /// Since when there is room for a request.
     room_since: Moment,
     /// When something was last sent, came or timed out.
     busy_at: Moment,
-    /// When the run is over whatever is still owed.
+    /// From when on nothing is sent, however much is still due.
+    closing: Option<Moment>,
+    /// When the run is over whatever is still owed. Each request that is sent puts it off until its
+    /// own time is up: nothing is called lost that had no time to be answered.
     ending: Option<Moment>,
     /// Failures of connections since the last reply.
     failures: u32,
@@ -125,7 +130,7 @@ impl Lane {
             let splitter = Splitter::new(plan.framing.clone(), plan.reply_max);
             Way::Stream { queue: VecDeque::with_capacity(depth), splitter }
         };
-        let ending = plan.limit.until.map(|until| until + plan.timeout);
+        let closing = plan.limit.until.map(|until| until + plan.timeout);
         Lane {
             plan,
             share,
@@ -136,9 +141,11 @@ impl Lane {
             next_number: 0,
             sent_here: 0,
             replies_here: 0,
+            greeting_since: None,
             room_since: Moment::START,
             busy_at: Moment::START,
-            ending,
+            closing,
+            ending: closing,
             failures: 0,
             unreachable_since: None,
         }
@@ -164,14 +171,15 @@ impl Lane {
             }
             Input::Failed(failure) => self.failed(now, failure, tally),
             Input::Stop => {
-                tally.unsent += self.schedule.give_up(now);
+                tally.unsent += self.give_up(now);
                 let ending = now + self.plan.timeout;
+                self.closing = Some(now);
                 self.ending = Some(self.ending.map_or(ending, |earlier| earlier.min(ending)));
             }
             Input::Abort => {
                 self.settle_all(now, tally, |_| Outcome::Error(Failure::Stopped));
-                tally.unsent += self.schedule.give_up(now);
-                self.ending = Some(now);
+                tally.unsent += self.give_up(now);
+                (self.closing, self.ending) = (Some(now), Some(now));
             }
         }
     }
@@ -186,7 +194,7 @@ impl Lane {
             }
             State::Absent { until } => self.poll_absent(now, until, tally),
             State::Connecting { since } => {
-                let deadline = self.no_later_than_the_end(since + self.plan.timeout);
+                let deadline = no_later(since + self.plan.timeout, self.closing);
                 if now < deadline {
                     return Output::Wait(deadline);
                 }
@@ -209,19 +217,20 @@ impl Lane {
 
     fn poll_absent(&mut self, now: Moment, until: Moment, tally: &mut Tally) -> Output {
         let over = self.schedule.peek(now).is_none();
-        let ended = self.ending.is_some_and(|ending| ending <= now);
+        let ended = self.closing.is_some_and(|closing| closing <= now);
         // With an end in time it goes on trying; a number of requests alone has no other end.
         let in_vain = self.plan.limit.until.is_none()
             && self.plan.limit.count.is_some()
             && self.unreachable_since.is_some_and(|since| since + self.plan.timeout <= now);
         if over || ended || in_vain {
-            tally.unsent += if in_vain { self.schedule.give_up_count() } else { 0 };
-            tally.unsent += self.schedule.give_up(now);
+            let counted_from = self.plan.counted_from();
+            tally.unsent += if in_vain { self.schedule.give_up_count(counted_from) } else { 0 };
+            tally.unsent += self.give_up(now);
             self.state = State::Done;
             return Output::Done;
         }
         if now < until {
-            return Output::Wait(self.no_later_than_the_end(until));
+            return Output::Wait(no_later(until, self.closing));
         }
         self.state = State::Connecting { since: now };
         Output::Connect
@@ -232,6 +241,20 @@ impl Lane {
         if self.ending.is_some_and(|ending| ending <= now) {
             self.settle_all(now, tally, |_| Outcome::Lost);
             return self.leave(now);
+        }
+        if self.closing.is_some_and(|closing| closing <= now) {
+            tally.unsent += self.give_up(now);
+        }
+        if let Some(since) = self.greeting_since {
+            let deadline = no_later(since + timeout, self.closing);
+            if now < deadline && self.schedule.peek(now).is_some() {
+                return Output::Wait(deadline);
+            }
+            // Open, and of no use: as one that could not be opened.
+            let silent = now >= since + timeout;
+            tally.connections.refused += u64::from(silent);
+            self.state = State::Absent { until: if silent { self.back_off(now) } else { now } };
+            return Output::Close;
         }
         let mut wake = match &mut self.way {
             Way::Stream { queue, .. } => queue.front().map(|head| head.sent + timeout + timeout),
@@ -266,7 +289,7 @@ impl Lane {
             wake = next.into_iter().chain(wake).min();
         }
         // Something is always due: a request, a timeout or the end of the silence.
-        Output::Wait(self.no_later_than_the_end(wake.unwrap_or(now + timeout)))
+        Output::Wait(no_later(wake.unwrap_or(now + timeout), self.ending))
     }
 
     fn send(
@@ -302,6 +325,7 @@ impl Lane {
         self.sent_here += 1;
         self.unreachable_since = None;
         self.busy_at = now;
+        self.ending = self.ending.map(|ending| ending.max(now + self.plan.timeout));
         Output::Send
     }
 
@@ -313,6 +337,7 @@ impl Lane {
         (self.sent_here, self.replies_here) = (0, 0);
         (self.room_since, self.busy_at) = (now, now);
         if let Way::Stream { splitter, .. } = &mut self.way {
+            self.greeting_since = self.plan.greeting.then_some(now);
             splitter.clear();
         }
     }
@@ -386,9 +411,14 @@ impl Lane {
         }
     }
 
-    fn no_later_than_the_end(&self, moment: Moment) -> Moment {
-        self.ending.map_or(moment, |ending| moment.min(ending))
+    /// Sends nothing more; how many were due and count.
+    fn give_up(&mut self, now: Moment) -> u64 {
+        self.schedule.give_up(self.plan.counted_from(), now)
     }
+}
+
+fn no_later(moment: Moment, bound: Option<Moment>) -> Moment {
+    bound.map_or(moment, |bound| moment.min(bound))
 }
 
 /// What the payload of a request depends on.

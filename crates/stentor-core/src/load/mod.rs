@@ -61,12 +61,15 @@ pub struct Plan {
     /// that have timed out do not count.
     pub depth: usize,
     /// After how long a reply is late, counted from the actual sending. Also how long connecting
-    /// may take, how long a run of a count tries to reach a service that is not there, and how
-    /// long the end of the run waits for replies and sends what was due before it. A stream whose
-    /// oldest request has waited twice as long is given up.
+    /// may take, how long a run of a count tries to reach a service that is not there, and for how
+    /// long after its end what was due before is still sent; what was sent last has as long again
+    /// for its reply. A stream whose oldest request has waited twice as long is given up.
     pub timeout: Duration,
     /// After how many requests a connection is closed in order and a new one opened.
     pub reconnect_every: Option<u64>,
+    /// Whether a service of streams speaks first: one reply is awaited on each connection before
+    /// anything is sent, and is not judged.
+    pub greeting: bool,
     /// The longest reply that is taken, in bytes.
     pub reply_max: usize,
     /// Where all chance of the run comes from.
@@ -79,8 +82,13 @@ impl Plan {
         matches!(self.framing, Framing::Datagram)
     }
 
-    /// Whether `intended` lies in the warm-up.
-    pub fn is_warmup(&self, intended: Moment) -> bool {
-        intended < self.start + self.warmup
+    /// Whether `moment` lies in the warm-up.
+    pub fn is_warmup(&self, moment: Moment) -> bool {
+        moment < self.counted_from()
+    }
+
+    /// When the warm-up is over.
+    pub fn counted_from(&self) -> Moment {
+        self.start + self.warmup
     }
 }

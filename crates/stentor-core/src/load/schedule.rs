@@ -14,6 +14,10 @@ use crate::seed::{Dice, Seed};
 /// The greatest rate, in requests per second: one each nanosecond.
 pub const RATE_MAX: f64 = 1e9;
 
+/// How many gaps of a Poisson process are drawn only to count them; of more, the mean is off by
+/// less than a thousandth (its standard deviation is its root).
+const DRAWN_MAX: u64 = 1 << 20;
+
 /// How requests are spread over time, all lanes together; rates are requests per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
@@ -161,26 +165,76 @@ impl Schedule {
         (self.left, self.next) = (Some(0), None);
     }
 
-    /// How many requests of a count are still to be taken, intended or not, and takes them; 0
-    /// without a count.
-    pub fn give_up_count(&mut self) -> u64 {
+    /// Ends the schedule of a count that is given up: how many were still to be taken, whenever they
+    /// were intended, but for those before `from`. 0 without a count.
+    pub fn give_up_count(&mut self, from: Moment) -> u64 {
+        if !self.pace.is_closed() && self.left.is_some() {
+            return self.give_up(from, Moment::from_nanos(u64::MAX));
+        }
         let left = self.left.unwrap_or(0);
         self.stop();
         left
     }
 
-    /// How many requests intended before `now` are still to be taken, and takes them: those that
-    /// were offered and never sent. In the closed loop there are none.
-    pub fn give_up(&mut self, now: Moment) -> u64 {
-        let mut given_up = 0;
-        while let Some(next) = self.next
-            && next <= now
-        {
-            self.advance();
-            given_up += 1;
+    /// Ends the schedule: how many of those intended from `from` to `now` were still to be taken,
+    /// which are those that were offered and never sent. In the closed loop there are none. Takes
+    /// no longer for more of them; of a Poisson process, the number of more than [`DRAWN_MAX`] is
+    /// their mean.
+    pub fn give_up(&mut self, from: Moment, now: Moment) -> u64 {
+        if let Some(before) = from.as_nanos().checked_sub(1) {
+            self.pass(now.min(Moment::from_nanos(before)));
         }
+        let given_up = self.pass(now);
         self.stop();
         given_up
+    }
+
+    /// Takes all that are intended until `last`, and counts them.
+    fn pass(&mut self, last: Moment) -> u64 {
+        if self.next.is_none_or(|next| next > last) {
+            return 0;
+        }
+        let passed = match self.pace {
+            Pace::Max => 0,
+            Pace::Poisson(rate) => return self.pass_by_luck(rate, last),
+            Pace::Constant(_) | Pace::Ramp { .. } => {
+                // The first that is not: the moments ascend with the numbers.
+                let (mut low, mut high) = (self.taken, u64::MAX / self.share.of);
+                while low < high {
+                    let middle = u64::midpoint(low, high);
+                    let is_due = self.moment(middle).is_some_and(|moment| moment <= last);
+                    (low, high) = if is_due { (middle + 1, high) } else { (low, middle) };
+                }
+                (low - self.taken).min(self.left.unwrap_or(u64::MAX))
+            }
+        };
+        self.taken += passed;
+        self.left = self.left.map(|left| left - passed);
+        self.next = self.compute();
+        passed
+    }
+
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float that is out of range becomes the nearest number"
+    )]
+    fn pass_by_luck(&mut self, rate: f64, last: Moment) -> u64 {
+        let mut passed = 0;
+        while let Some(next) = self.next.filter(|next| *next <= last) {
+            if passed == DRAWN_MAX {
+                let span = self.until.map_or(last, |until| last.min(until)).since(next);
+                let mean = span.as_secs_f64() * rate / self.share.of as f64;
+                let rest = (mean.round() as u64).min(self.left.unwrap_or(u64::MAX));
+                self.left = self.left.map(|left| left - rest);
+                // What comes after them is nobody's matter: the schedule ends here.
+                self.next = None;
+                return passed + rest;
+            }
+            self.advance();
+            passed += 1;
+        }
+        passed
     }
 
     fn is_before_end(&self, moment: Moment) -> bool {
@@ -191,22 +245,29 @@ impl Schedule {
         if self.left == Some(0) {
             return None;
         }
-        let number = self.taken.saturating_mul(self.share.of).saturating_add(self.share.index);
-        let offset_ns = match self.pace {
-            Pace::Max => return None,
-            Pace::Constant(rate) => number as f64 * 1e9 / rate,
-            Pace::Poisson(rate) => {
-                // Inverse transform: -ln(1 - u), u in [0, 1), has the exponential distribution.
-                let gap = -(-self.dice.unit()).ln_1p();
-                self.gaps_ns += gap * 1e9 * self.share.of as f64 / rate;
-                self.gaps_ns
-            }
+        let Pace::Poisson(rate) = self.pace else { return self.moment(self.taken) };
+        // Inverse transform: -ln(1 - u), u in [0, 1), has the exponential distribution.
+        let gap = -(-self.dice.unit()).ln_1p();
+        self.gaps_ns += gap * 1e9 * self.share.of as f64 / rate;
+        self.placed(self.gaps_ns)
+    }
+
+    /// When the request is intended before which `taken` of this lane were; `None`: never, or by
+    /// luck.
+    fn moment(&self, taken: u64) -> Option<Moment> {
+        let number = taken.saturating_mul(self.share.of).saturating_add(self.share.index) as f64;
+        match self.pace {
+            Pace::Max | Pace::Poisson(_) => None,
+            Pace::Constant(rate) => self.placed(number * 1e9 / rate),
             Pace::Ramp { from, to, over } => {
-                ramp_seconds(number as f64, from, to, over.as_secs_f64())? * 1e9
+                self.placed(ramp_seconds(number, from, to, over.as_secs_f64())? * 1e9)
             }
-        };
-        let next = self.start + nanoseconds(offset_ns)?;
-        self.is_before_end(next).then_some(next)
+        }
+    }
+
+    fn placed(&self, offset_ns: f64) -> Option<Moment> {
+        let moment = self.start + nanoseconds(offset_ns)?;
+        self.is_before_end(moment).then_some(moment)
     }
 }
 
@@ -337,10 +398,58 @@ mod tests {
     #[test]
     fn what_is_given_up_is_what_was_due() {
         let pace = Pace::Constant(1000.0);
+        let at = |ms| Moment::START + Duration::from_millis(ms);
         let mut schedule = Schedule::new(pace, seconds(10), Share::WHOLE, Moment::START, Seed(1));
         schedule.advance();
-        assert_eq!(schedule.give_up(Moment::START + Duration::from_millis(20)), 20);
+        assert_eq!(schedule.give_up(Moment::START, at(20)), 20);
         assert_eq!(schedule.peek(Moment::START), None);
+    }
+
+    #[test]
+    fn giving_up_counts_as_taking_one_after_the_other_does() {
+        let ramp = |from, to| Pace::Ramp { from, to, over: Duration::from_secs(3) };
+        for pace in [
+            Pace::Constant(333.0),
+            Pace::Poisson(333.0),
+            ramp(0.0, 500.0),
+            ramp(200.0, 0.0),
+            ramp(7.0, 90.0),
+        ] {
+            for limit in [count(700), seconds(2), seconds(5)] {
+                for (index, ms) in [(0, 0), (1, 10), (2, 1_999), (0, 4_321), (1, 60_000)] {
+                    let share = Share { index, of: 3 };
+                    let now = Moment::START + Duration::from_millis(ms);
+                    let from = Moment::START + Duration::from_millis(ms / 3);
+                    let fresh = || Schedule::new(pace, limit, share, Moment::START, Seed(3));
+                    let (mut one, mut taken) = (fresh(), 0);
+                    while let Some(next) = one.peek(now).filter(|next| *next <= now) {
+                        taken += u64::from(next >= from);
+                        one.advance();
+                    }
+                    let what = format!("{pace:?} {limit:?} {index} {ms}");
+                    assert_eq!(fresh().give_up(from, now), taken, "{what}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_number_is_given_up_at_once() {
+        // A week of a request each nanosecond: counted one by one, this test would not end.
+        let week = 7 * 24 * 3600;
+        let now = Moment::START + Duration::from_secs(2 * week);
+        let (start, whole) = (Moment::from_nanos(1000), week * 1_000_000_000);
+        for pace in [Pace::Constant(1e9), Pace::Poisson(1e9)] {
+            let mut schedule = Schedule::new(pace, seconds(week), Share::WHOLE, start, Seed(1));
+            let given_up = schedule.give_up(start, now);
+            assert!(given_up.abs_diff(whole) < whole / 1000, "{pace:?}: {given_up}");
+        }
+        let over = Duration::from_secs(week);
+        let pace = Pace::Ramp { from: 0.0, to: 1e9, over };
+        let mut schedule = Schedule::new(pace, seconds(week), Share::WHOLE, start, Seed(1));
+        assert!(schedule.give_up(start, now).abs_diff(whole / 2) < whole / 1000);
+        let mut schedule = Schedule::new(pace, count(u64::MAX), Share::WHOLE, start, Seed(1));
+        assert!(schedule.give_up_count(start) > whole);
     }
 
     #[test]

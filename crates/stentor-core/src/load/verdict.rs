@@ -281,6 +281,10 @@ impl FromStr for Condition {
             Quantity::Count if bound.ends_with('%') => {
                 bound.parse().map(|Probability(share)| Value::Share(share))
             }
+            // A part of a request would be taken for none, where most likely a share was meant.
+            Quantity::Count if bound.parse().is_ok_and(|number: f64| number.fract() != 0.0) => {
+                return Err(wrong(at, format!("{bound:?} is no count; a share is written 0.1%")));
+            }
             Quantity::Count => bound.parse().map(|Amount(number)| Value::Number(number)),
             Quantity::Rate => {
                 let number = bound.strip_suffix("/s").unwrap_or(bound);

@@ -12,12 +12,13 @@ const OWNERS_MAX: u64 = 4096;
 
 impl Lane {
     pub(super) fn received(&mut self, now: Moment, bytes: &[u8], tally: &mut Tally) {
-        tally.bytes_received += bytes.len() as u64;
+        tally.bytes_received += if self.plan.is_warmup(now) { 0 } else { bytes.len() as u64 };
         self.busy_at = now;
         if matches!(self.way, Way::Datagram(_)) {
             self.datagram_came(now, bytes, tally);
         } else if self.stream_came(now, bytes, tally).is_err() {
             // No later reply can be found, so the connection is of no use.
+            tally.connections.refused += u64::from(self.greeting_since.is_some());
             let mut head = true;
             self.settle_all(now, tally, |_| {
                 let of_head = std::mem::take(&mut head);
@@ -40,6 +41,10 @@ impl Lane {
             let (taken, reply) = splitter.feed(rest)?;
             if let Some(reply) = reply {
                 match queue.pop_front() {
+                    None if self.greeting_since.is_some() => {
+                        self.greeting_since = None;
+                        self.room_since = now;
+                    }
                     Some(request) => {
                         if queue.len() + 1 == self.depth {
                             self.room_since = now;

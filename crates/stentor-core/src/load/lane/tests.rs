@@ -30,6 +30,7 @@ fn plan(seed: u64, framing: Framing, depth: usize) -> Plan {
         depth,
         timeout: 100 * MS,
         reconnect_every: None,
+        greeting: false,
         reply_max: 1024,
         seed: Seed(seed),
     }
@@ -247,6 +248,8 @@ fn warm_up_is_verified_and_counted_apart() {
     });
     assert_eq!((tally.warmup.sent, tally.warmup.wrong, tally.warmup.verified), (300, 1, 299));
     assert_eq!((tally.counts.sent, tally.counts.verified, tally.latency.len()), (700, 700, 700));
+    // 32 letters and their line feed; the last reply of the warm-up comes after it.
+    assert_eq!((tally.bytes_sent, tally.bytes_received), (700 * 33, 701 * 33));
 }
 
 #[test]
@@ -289,6 +292,37 @@ fn an_overloaded_service_leaves_requests_unsent_and_it_is_told() {
     assert_eq!(tally.offered(), 1000);
     assert!(tally.unsent > 800 && tally.waited > 80, "{} {}", tally.unsent, tally.waited);
     assert!(tally.latency.max().unwrap() > 500 * MS);
+}
+
+#[test]
+fn what_is_sent_at_the_very_end_has_its_time_to_be_answered() {
+    // More is due than the service does: it is asked until the timeout after the end, and each
+    // request that it was sent is answered 30 ms later. None of them is lost.
+    for framing in [Framing::Line, Framing::Datagram] {
+        let mut plan = plan(1, framing.clone(), 1);
+        plan.limit = Limit { count: None, until: Some(at(1010)) };
+        let mut last = Moment::START;
+        let tally = Network::new(plan, 3).run(|now, request, answers| {
+            last = last.max(now);
+            answers.push((30 * MS, Reaction::Bytes(reply(request))));
+        });
+        let counts = tally.counts;
+        assert!(last > at(1070) && last < at(1110), "{framing:?}: {last}");
+        assert_eq!((counts.verified, counts.lost), (counts.sent, 0), "{framing:?}");
+        assert_eq!(tally.offered(), 1000, "{framing:?}");
+    }
+}
+
+#[test]
+fn a_warm_up_is_in_no_figure_of_an_overloaded_service_either() {
+    let mut plan = plan(1, Framing::Line, 1);
+    plan.limit = Limit { count: None, until: Some(at(1010)) };
+    plan.warmup = 300 * MS;
+    let tally = Network::new(plan, 1)
+        .run(|_, request, answers| answers.push((9 * MS, Reaction::Bytes(reply(request)))));
+    // Of the 1,100 ms all requests are of the warm-up, which is not over for them.
+    assert_eq!((tally.warmup.sent, tally.counts.sent, tally.unsent), (123, 0, 700));
+    assert_eq!(tally.bytes_sent, 0);
 }
 
 #[test]
@@ -350,6 +384,47 @@ fn stop_waits_for_what_is_owed_and_abort_does_not() {
         assert_eq!(lane.poll(at(14), &mut out, &mut tally), Output::Done);
         assert_eq!((tally.counts.verified, tally.counts.error), (verified, error));
         assert!(tally.adds_up(0));
+    }
+}
+
+#[test]
+fn a_service_that_speaks_first_is_heard_before_it_is_asked() {
+    for (greeting, unasked, wrong) in [(true, 0, 0), (false, 1, 0)] {
+        let mut plan = plan(1, Framing::Line, 2);
+        (plan.greeting, plan.limit.count) = (greeting, Some(3));
+        let (mut tally, mut out) = (Tally::new(), Vec::new());
+        let mut lane = Lane::new(Arc::new(plan), Share::WHOLE);
+        assert_eq!(lane.poll(at(0), &mut out, &mut tally), Output::Connect);
+        lane.handle(at(1), Input::Connected, &mut tally);
+        // In two pieces; after the first nothing is sent yet, though it is due.
+        lane.handle(at(2), Input::Received(b"220 WEL"), &mut tally);
+        if greeting {
+            assert_eq!(lane.poll(at(10), &mut out, &mut tally), Output::Wait(at(101)));
+        }
+        lane.handle(at(10), Input::Received(b"COME\n"), &mut tally);
+        for ms in [10, 11, 12] {
+            assert_eq!(lane.poll(at(ms), &mut out, &mut tally), Output::Send);
+            lane.handle(at(ms), Input::Received(&out.to_ascii_uppercase()), &mut tally);
+            out.clear();
+        }
+        assert_eq!(lane.poll(at(12), &mut out, &mut tally), Output::Close);
+        assert_eq!((tally.unasked, tally.counts.wrong), (unasked, wrong), "{greeting}");
+        assert_eq!((tally.counts.verified, tally.connections.refused), (3, 0), "{greeting}");
+    }
+}
+
+#[test]
+fn a_greeting_that_never_comes_is_a_connection_that_could_not_be_opened() {
+    let mut plan = plan(1, Framing::Line, 1);
+    plan.greeting = true;
+    for limit in
+        [Limit { count: Some(1000), until: None }, Limit { count: None, until: Some(at(510)) }]
+    {
+        plan.limit = limit;
+        let tally = Network::new(plan.clone(), 2).run(|_, _, _| unreachable!());
+        assert_eq!(tally.counts.sent, 0, "{limit:?}");
+        assert!(tally.unsent > 0 && tally.connections.refused >= 2, "{limit:?}: {tally:?}");
+        assert_eq!(tally.unsent, limit.count.unwrap_or(500), "{limit:?}");
     }
 }
 

@@ -48,6 +48,8 @@ fn a_refusal_names_the_place_and_what_would_do() {
     check("p99 > ", 6, "a time with its unit");
     check("loss>101%", 5, "a probability");
     check("loss>5ms", 5, "an amount");
+    check("loss>0.1", 5, "a share is written 0.1%");
+    check("errors > .5", 9, "a share is written 0.1%");
     check("rate<5ms", 5, "an amount");
 }
 

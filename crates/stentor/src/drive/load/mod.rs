@@ -34,16 +34,24 @@ use crate::complaint::{Complaint, Exit};
 use crate::drive::race::{interrupted, now};
 use course::{Collector, Course, Part, Report};
 use open::Opened;
-use outcome::{Config, Interval, Outcome};
+use outcome::{Config, Interval, News, Outcome};
 use troubles::Troubles;
 use worker::{Stage, Start, WAKER, Worker};
 
-/// From the last preparation to the first request: threads are made in it.
+/// From the last open connection to the first request: threads and lanes are made in it. What is
+/// not ready in time makes the first requests wait, as if the service were slow.
 const LEAD: Duration = Duration::from_millis(10);
+/// The same for each socket of datagrams, whose lane has 40 KiB to be cleared.
+const LEAD_DATAGRAM: Duration = Duration::from_micros(100);
 /// The share of a processor that may be spent on waiting exactly.
 const SPIN_SHARE: f64 = 0.25;
 /// What waiting exactly costs for each request, in seconds.
 const SPIN_S: f64 = 50e-6;
+/// Below this share of the rate that was asked for it was not reached.
+const REACHED: f64 = 0.99;
+/// How long after the last request was due it may be sent without a word: a short run on a busy
+/// machine ends so.
+const BEHIND: Duration = Duration::from_millis(100);
 
 /// Everything a run is started with.
 #[derive(Clone, Debug)]
@@ -60,7 +68,7 @@ pub struct Plan {
     pub config: Config,
 }
 
-/// Runs `plan` to its end or a signal; `progress` is shown each interval when it is over.
+/// Runs `plan` to its end or a signal; `progress` is told how it goes.
 ///
 /// # Errors
 /// Connections that cannot be opened before the run (exit 3, or 4 for want of descriptors); a
@@ -68,7 +76,7 @@ pub struct Plan {
 pub fn run(
     plan: &Plan,
     interrupts: &Interrupts,
-    progress: &mut dyn FnMut(&Interval),
+    progress: &mut dyn FnMut(News<'_>),
 ) -> Result<Outcome, Complaint> {
     let config = &plan.config;
     open::allow(config.connections)?;
@@ -98,7 +106,9 @@ fn start(plan: &Plan, opened: Vec<Opened>) -> Result<Running, Complaint> {
     let fail = |error| Failure::new("epoll_create", "the readiness loop", error);
     let threads = plan.config.threads.clamp(1, opened.len().max(1));
     let mut shared = plan.load.clone();
-    shared.start = now() + LEAD;
+    let each = if shared.is_datagram() { LEAD_DATAGRAM } else { Duration::ZERO };
+    let all = each.saturating_mul(u32::try_from(opened.len()).unwrap_or(u32::MAX));
+    shared.start = now() + LEAD + all;
     shared.limit.until = plan.duration.map(|duration| shared.start + duration);
     let (start, of) = (shared.start, u64::try_from(opened.len()).unwrap_or(u64::MAX));
     let shared = Arc::new(shared);
@@ -152,7 +162,7 @@ impl Running {
     fn watch(
         &mut self,
         interrupts: &Interrupts,
-        progress: &mut dyn FnMut(&Interval),
+        progress: &mut dyn FnMut(News<'_>),
     ) -> Result<Option<Moment>, Complaint> {
         let mut stopped = None;
         loop {
@@ -167,13 +177,16 @@ impl Running {
                 self.collector.take(part);
             }
             while let Some(interval) = self.collector.ready() {
-                progress(interval);
+                progress(News::Interval(interval));
             }
             if over {
                 return Ok(stopped);
             }
             if interrupted(Some(interrupts)) {
-                stopped = stopped.or(Some(now()));
+                if stopped.is_none() {
+                    stopped = Some(now());
+                    progress(News::Stopping);
+                }
                 self.stage.advance();
                 for waker in &self.wakers {
                     let woken = waker.wake();
@@ -226,12 +239,12 @@ fn told(
         ended = ended.max(report.ended);
         last_sent = last_sent.max(report.last_sent);
     }
-    let nominal = stopped.or_else(|| nominal_end(plan, start)).unwrap_or(last_sent);
+    let planned = nominal_end(plan, start);
+    let nominal = stopped.into_iter().chain(planned).min().unwrap_or(last_sent);
     let scheduled = nominal.since(start).saturating_sub(plan.load.warmup);
     let sending = nominal.max(last_sent).since(start).saturating_sub(plan.load.warmup);
     let failing = verdict::judge(&tally, sending, &plan.conditions);
-    let warnings = warnings(plan, &tally, scheduled);
-    Outcome {
+    let mut outcome = Outcome {
         started,
         took: ended.since(start),
         scheduled,
@@ -240,9 +253,11 @@ fn told(
         intervals,
         troubles: troubles.told(),
         failing,
-        warnings,
+        warnings: Vec::new(),
         interrupted: stopped.is_some(),
-    }
+    };
+    outcome.warnings = warnings(plan, &outcome);
+    outcome
 }
 
 /// When no more requests are due, if that depends on nothing but the plan.
@@ -259,17 +274,30 @@ fn nominal_end(plan: &Plan, start: Moment) -> Option<Moment> {
 }
 
 /// What a reader should know besides the figures.
-fn warnings(plan: &Plan, tally: &Tally, sending: Duration) -> Vec<String> {
+fn warnings(plan: &Plan, outcome: &Outcome) -> Vec<String> {
     let mut warnings = Vec::new();
-    let seconds = sending.as_secs_f64();
-    let (offered, sent) = (tally.offered() as f64 / seconds, tally.counts.sent as f64 / seconds);
-    if !plan.load.pace.is_closed() && seconds > 0.0 && sent < 0.99 * offered {
+    let tally = &outcome.tally;
+    let (offered, achieved) = (outcome.offered_per_second(), outcome.achieved_per_second());
+    let behind = outcome.sending.saturating_sub(outcome.scheduled);
+    // What was sent after all, but long after the last was due, was not sent at that rate either.
+    let is_behind = tally.unsent > 0 || behind > BEHIND;
+    if !plan.load.pace.is_closed() && is_behind && achieved < REACHED * offered {
+        let unsent = match tally.unsent {
+            0 => "all were sent in the end, and their waiting is in the latencies".to_owned(),
+            unsent => format!("{unsent} were never sent, and their waiting is in no figure"),
+        };
         warnings.push(format!(
-            "the rate was not reached: {offered:.0} requests/s were due and {sent:.0} were sent; \
-             {} were never sent, and their waiting is in no figure. More connections (-c) or \
-             requests under way (--depth) may help; else it is more than the service does",
-            tally.unsent
+            "the rate was not reached: {offered:.0} requests/s were due and {achieved:.0} were \
+             sent; {unsent}. More connections (-c) or \
+             requests under way (--depth) may help; else it is more than the service does"
         ));
+    }
+    if tally.counts.sent == 0 && tally.warmup.sent > 0 {
+        warnings.push(
+            "everything that was sent belongs to the warm-up, which is in no figure: a shorter \
+             --warmup, or a longer run"
+                .to_owned(),
+        );
     }
     if plan.load.payload.matching() == Matching::ByGuess {
         warnings.push(

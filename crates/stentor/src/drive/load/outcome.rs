@@ -44,6 +44,8 @@ pub struct Config {
     pub depth: usize,
     /// Requests after which a connection is closed and another opened; `None`: never.
     pub reconnect: Option<u64>,
+    /// Whether the service speaks first, and is heard before it is asked.
+    pub greeting: bool,
     /// An answer later than this after the sending is late.
     pub timeout: Duration,
     /// Length of an [`Interval`].
@@ -70,6 +72,15 @@ pub struct Interval {
     pub connections_lost: u64,
     /// Latencies of the replies that came in it.
     pub latency: Spread,
+}
+
+/// What is told while a run goes on.
+#[derive(Clone, Copy, Debug)]
+pub enum News<'a> {
+    /// An interval is over.
+    Interval(&'a Interval),
+    /// A person asked for the end: nothing more is sent, and what is owed is waited for.
+    Stopping,
 }
 
 /// Latencies at rest: only the places of the histogram where there are any. A long run has many
@@ -114,7 +125,7 @@ pub struct Trouble {
     pub operation: &'static str,
     /// The errno by name: `ECONNRESET`; `EOF` for an orderly end.
     pub errno: String,
-    /// The kernel's words.
+    /// The kernel's words, with the errno by name.
     pub words: String,
     /// How often.
     pub times: u64,

@@ -250,6 +250,7 @@ impl Worker {
         if !channel.open {
             match connected(channel) {
                 Ok(false) => return,
+                // The same event may tell of what the service said at once, and no other will.
                 Ok(true) => {
                     channel.open = true;
                     place.lane.handle(now, Input::Connected, &mut self.link.tally);
@@ -258,9 +259,9 @@ impl Worker {
                     self.link.troubles.note("connect", &error);
                     place.channel = None;
                     place.lane.handle(now, Input::Refused, &mut self.link.tally);
+                    return self.turn(index, now);
                 }
             }
-            return self.turn(index, now);
         }
         if event.is_writable() && channel.is_blocked() {
             self.link.go_on(place, now);

@@ -90,6 +90,12 @@ impl<C: Serialize, R: Serialize> Envelope<C, R> {
         }
     }
 
+    /// Lets a run that had come to something end in another way: `error` is everything that is said.
+    pub fn fails(&mut self, exit: Exit, error: String) {
+        (self.ok, self.exit_code) = (false, exit.code());
+        self.error = Some(error);
+    }
+
     /// The object as text, indented, with a newline at its end.
     pub fn text(&self) -> String {
         // Plain structs with string keys cannot fail to serialise.

@@ -125,10 +125,13 @@ pub fn cautions(head: &Head, outcome: &Outcome) -> Vec<String> {
         );
     }
     let tally = &outcome.tally;
-    let typical = tally.latency.percentile(50.0).unwrap_or_default();
     let ours = tally.lateness.percentile(99.0).unwrap_or_default();
     // A tenth of what is measured is more than noise.
-    if !head.closed && ours > Duration::from_micros(100) && ours * 10 > typical {
+    if let Some(typical) = tally.latency.percentile(50.0)
+        && !head.closed
+        && ours > Duration::from_micros(100)
+        && ours * 10 > typical
+    {
         cautions.push(format!(
             "our own lateness (p99 {}) is not small beside the latency (p50 {}): this machine was \
              late by itself. Use fewer connections or a lower rate, or drive from several machines \

@@ -162,6 +162,7 @@ fn asked(body: &mut String, head: &Head, config: Option<&Config>) {
     rows.extend(config.count.map(|count| ("count", count.to_string())));
     rows.extend(config.reconnect.map(|every| ("reconnect", format!("every {every} requests"))));
     rows.extend(config.link.iter().map(|words| ("link", words.clone())));
+    rows.extend(config.greeting.then(|| ("greeting", "awaited".to_owned())));
     rows.extend(config.fail_if.iter().map(|condition| ("fail if", condition.clone())));
     body.push_str("<h2>What was asked for</h2>\n<table>\n");
     for (name, value) in rows {

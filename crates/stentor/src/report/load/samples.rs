@@ -26,6 +26,7 @@ pub(super) fn config(target: &str) -> Config {
         verify: "upper".into(),
         depth: 1,
         reconnect: None,
+        greeting: false,
         timeout: Duration::from_secs(5),
         interval: Duration::from_secs(1),
         seed: Seed(42),
@@ -119,7 +120,7 @@ pub(super) fn bad() -> Outcome {
     outcome.troubles.push(Trouble {
         operation: "recv",
         errno: "ECONNRESET".into(),
-        words: "connection reset by peer".into(),
+        words: "connection reset by peer (ECONNRESET)".into(),
         times: total.connections.lost,
     });
     outcome.failing.push(Failing::NotZero(Metric::Wrong, total.counts.wrong));

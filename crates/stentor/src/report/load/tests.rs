@@ -59,6 +59,20 @@ fn no_line_is_wider_than_the_terminal() {
 }
 
 #[test]
+fn a_narrow_terminal_breaks_no_word() {
+    let mut closed = head();
+    (closed.closed, closed.rate_per_second) = (true, None);
+    closed.verify = "off".to_owned();
+    for outcome in [samples::stalled(), samples::bad(), samples::empty()] {
+        for head in [&head(), &closed] {
+            let text = text::text(head, &outcome, 40);
+            let wide = text.lines().find(|line| line.chars().count() > 40);
+            assert_eq!(wide, None, "{text}");
+        }
+    }
+}
+
+#[test]
 fn the_numbers_of_the_json_add_up() {
     for outcome in [samples::empty(), samples::stalled(), samples::bad()] {
         let shown = json::load::Outcome::of(&head(), &outcome);

@@ -18,9 +18,9 @@ pub const WIDTH: usize = 80;
 pub fn text(head: &Head, outcome: &Outcome, width: usize) -> String {
     let mut text = String::new();
     heading(&mut text, head, outcome, width);
-    latencies(&mut text, head, outcome);
+    latencies(&mut text, head, outcome, width);
     course(&mut text, outcome, width);
-    rates(&mut text, head, outcome);
+    rates(&mut text, head, outcome, width);
     verdict(&mut text, head, outcome, width);
     for caution in cautions(head, outcome) {
         say(&mut text, "note: ", &caution, width);
@@ -83,8 +83,6 @@ fn heading(text: &mut String, head: &Head, outcome: &Outcome, width: usize) {
 
 /// Threads, connections and pace.
 pub(super) fn how(head: &Head) -> String {
-    let many =
-        |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let mut how =
         format!("{} and {}", many(head.threads, "thread"), many(head.connections, "connection"));
     match head.rate_per_second {
@@ -104,26 +102,27 @@ pub(super) fn how(head: &Head) -> String {
     how
 }
 
+/// `1 request`, `2 requests`.
+fn many(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A rate with a decimal where it has one.
 fn exact(rate: f64) -> String {
     if rate.fract() == 0.0 { format!("{rate:.0}") } else { format!("{rate:.1}") }
 }
 
-fn latencies(text: &mut String, head: &Head, outcome: &Outcome) {
+fn latencies(text: &mut String, head: &Head, outcome: &Outcome, width: usize) {
     let latency = &outcome.tally.latency;
     let since = if head.closed { "from the sending" } else { "from when a request was due" };
-    let _ = writeln!(text, "  Latency Distribution ({since})");
+    say(text, "  ", &format!("Latency Distribution ({since})"), width);
     for percent in PERCENTILES {
         let label = pad(&format!("{percent}%"), 10, true);
         let _ = writeln!(text, "{label}  {}", said(latency.percentile(percent)));
     }
     let _ = writeln!(text, "       max  {}", said(latency.max()));
-    let _ = writeln!(
-        text,
-        "      mean  {}, standard deviation {}",
-        said(latency.mean()),
-        said(latency.deviation())
-    );
+    let (mean, deviation) = (said(latency.mean()), said(latency.deviation()));
+    say(text, "      mean  ", &format!("{mean}, standard deviation {deviation}"), width);
 }
 
 fn course(text: &mut String, outcome: &Outcome, width: usize) {
@@ -131,14 +130,15 @@ fn course(text: &mut String, outcome: &Outcome, width: usize) {
     let values: Vec<f64> = outcome.intervals.iter().map(p99).collect();
     let highest = values.iter().copied().filter(|value| value.is_finite()).reduce(f64::max);
     if let Some(highest) = highest.filter(|_| values.len() > 1) {
-        let said = Unit::Nanos.said(highest);
-        let room = width.saturating_sub(32).clamp(10, 60);
+        let (before, after) = ("  p99 over time  ", Unit::Nanos.said(highest));
+        let after = format!("  up to {after}");
+        let room = width.saturating_sub(before.len() + after.chars().count()).clamp(4, 60);
         let line = sparkline(&values, room);
-        let _ = writeln!(text, "  p99 over time  {line}  up to {said}");
+        let _ = writeln!(text, "{before}{line}{after}");
     }
 }
 
-fn rates(text: &mut String, head: &Head, outcome: &Outcome) {
+fn rates(text: &mut String, head: &Head, outcome: &Outcome, width: usize) {
     let tally = &outcome.tally;
     let replies = tally.latency.len();
     let seconds = outcome.sending.as_secs_f64();
@@ -149,39 +149,28 @@ fn rates(text: &mut String, head: &Head, outcome: &Outcome) {
         return;
     }
     let bytes = |count: u64| Unit::Bytes.said(count as f64);
-    let _ = writeln!(
-        text,
-        "  {} requests in {}, {} sent, {} received",
-        tally.counts.sent,
+    let all = format!(
+        "{} in {}, {} sent, {} received",
+        many(tally.counts.sent, "request"),
         said(Some(outcome.took)),
         bytes(tally.bytes_sent),
         bytes(tally.bytes_received)
     );
-    if head.closed {
-        let _ = writeln!(text, "Requests/sec:  {:.2}", outcome.achieved_per_second());
+    say(text, "  ", &all, width);
+    let (offered, achieved) = (outcome.offered_per_second(), outcome.achieved_per_second());
+    let requests = if head.closed {
+        format!("{achieved:.2}")
     } else {
-        let _ = writeln!(
-            text,
-            "Requests/sec:  offered {:.2}, achieved {:.2}",
-            outcome.offered_per_second(),
-            outcome.achieved_per_second()
-        );
-    }
+        format!("offered {offered:.2}, achieved {achieved:.2}")
+    };
+    say(text, "Requests/sec:  ", &requests, width);
     let transfer = |count: u64| Unit::BytesPerSecond.said(each(count));
-    let _ = writeln!(
-        text,
-        "Transfer/sec:  {} out, {} in",
-        transfer(tally.bytes_sent),
-        transfer(tally.bytes_received)
-    );
+    let both = format!("{} out, {} in", transfer(tally.bytes_sent), transfer(tally.bytes_received));
+    say(text, "Transfer/sec:  ", &both, width);
     if !tally.lateness.is_empty() {
-        let _ = writeln!(
-            text,
-            "Our own lateness:  p50 {}, p99 {}, max {}",
-            said(tally.lateness.percentile(50.0)),
-            said(tally.lateness.percentile(99.0)),
-            said(tally.lateness.max())
-        );
+        let late = |percent| said(tally.lateness.percentile(percent));
+        let (half, most, max) = (late(50.0), late(99.0), said(tally.lateness.max()));
+        say(text, "Our own lateness:  ", &format!("p50 {half}, p99 {most}, max {max}"), width);
     }
 }
 
@@ -199,7 +188,7 @@ fn verdict(text: &mut String, head: &Head, outcome: &Outcome, width: usize) {
         return;
     }
     let how = if head.judged() { "verified" } else { "answered (--verify off: not judged)" };
-    let _ = writeln!(text, "{how} {} of {} replies", counts.verified, counts.sent);
+    say(text, "", &format!("{how} {} of {} replies", counts.verified, counts.sent), width);
     let troubles = troubles(head, outcome);
     let widest = |of: fn(&(u64, &str, String)) -> usize| troubles.iter().map(of).max().unwrap_or(0);
     let digits = widest(|(number, ..)| number.to_string().len());
@@ -208,10 +197,8 @@ fn verdict(text: &mut String, head: &Head, outcome: &Outcome, width: usize) {
         say(text, &format!("  {number:digits$} {name:letters$}  "), next, width);
     }
     for trouble in &outcome.troubles {
-        let line = format!(
-            "{}: {} ({}), {} times",
-            trouble.operation, trouble.words, trouble.errno, trouble.times
-        );
+        let times = many(trouble.times, "time");
+        let line = format!("{}: {}, {times}", trouble.operation, trouble.words);
         say(text, "    ", &line, width);
     }
     for reason in &outcome.failing {

@@ -26,11 +26,14 @@ fn requests(head: &Head, outcome: &Outcome) -> Vec<(u64, &'static str, String)> 
     let silent = if target.starts_with("udp:") {
         "the network or a full receive buffer dropped the request or its reply; the d of skmem in \
          `ss -lunm` counts what a socket dropped"
+    } else if tally.bytes_received > 0 && tally.latency.is_empty() && counts.wrong == 0 {
+        "bytes came, but no end of a reply: is --framing that of the service?"
     } else {
         "the service took the request and kept silent; `ss -tnp` shows whether it has read it"
     };
     let wrong = format!(
-        "the reply is not what --verify {} expects. Ask once and look: stentor send {target}",
+        "the reply is not what --verify {} expects, or --framing is not that of the service. Ask \
+         once and look: stentor send {target}",
         head.verify
     );
     let late = format!(
@@ -65,8 +68,12 @@ fn around(head: &Head, outcome: &Outcome) -> Vec<(u64, &'static str, String)> {
     let duplicate = "replies that came again: the network or the service doubles datagrams";
     let reordered = "replies that came after one to a later request: the path or the service's \
                      threads change the order";
-    let unasked = "replies that belong to no request: look at one with stentor trace -- stentor \
-                   send";
+    let unasked = if target.starts_with("udp:") {
+        "replies that belong to no request: look at one with stentor trace -- stentor send"
+    } else {
+        "replies that belong to no request. A service that speaks first: --greeting; else look: \
+         stentor trace -- stentor send"
+    };
     vec![
         (tally.duplicates, "duplicate", duplicate.to_owned()),
         (tally.reordered, "reordered", reordered.to_owned()),

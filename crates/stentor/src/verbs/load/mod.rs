@@ -75,6 +75,10 @@ pub struct Args {
     /// Closes a connection after N requests, and opens another
     #[arg(long, value_name = "N")]
     reconnect: Option<Amount>,
+    /// Awaits what the service says first on each connection (as SMTP does) before it is asked, and
+    /// does not judge it
+    #[arg(long)]
+    greeting: bool,
     /// Lets the rate rise from zero to the full one during this time
     #[arg(long, value_name = "TIME")]
     ramp: Option<Span>,
@@ -158,7 +162,7 @@ fn drive(wish: Wish, progress: &mut Progress) -> Result<(Config, Outcome), Compl
     let fail = |error| Failure::new("sigaction", "SIGINT and SIGTERM", error);
     let interrupts = Interrupts::install().map_err(fail)?;
     let (plan, link) = wish.resolve(&interrupts)?;
-    let ran = load::run(&plan, &interrupts, &mut |interval| progress.show(interval));
+    let ran = load::run(&plan, &interrupts, &mut |news| progress.tell(news));
     let Some((link, beside)) = link else { return Ok((plan.config, ran?)) };
     let mut outcome = ran.map_err(|complaint| link.explain(&beside, complaint))?;
     outcome.warnings.push(link.told(&beside));

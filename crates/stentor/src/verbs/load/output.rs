@@ -4,7 +4,7 @@
 //! opened before the run.
 
 use std::fs::File;
-use std::io::{BufReader, Write};
+use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -15,7 +15,7 @@ use stentor_os::failure::Failure;
 
 use super::{Args, plan};
 use crate::complaint::{Complaint, Exit};
-use crate::drive::load::outcome::{Config, Interval, Outcome};
+use crate::drive::load::outcome::{Config, News, Outcome};
 use crate::report::console::{self, Status};
 use crate::report::json::{Envelope, load as json};
 use crate::report::load::{Head, cautions, csv, failing, hdr, merge, page, text};
@@ -74,8 +74,10 @@ impl Outputs {
     }
 
     fn add(&mut self, path: &Path, form: Form) -> Result<(), Complaint> {
-        let file =
-            File::create(path).map_err(|error| Failure::new("open", path.display(), error))?;
+        // What is there stays until there is something better: a run that comes to nothing leaves
+        // it, and a log may be added up into itself.
+        let opened = File::options().write(true).create(true).truncate(false).open(path);
+        let file = opened.map_err(|error| Failure::new("open", path.display(), error))?;
         self.files.push((path.to_owned(), form, file));
         Ok(())
     }
@@ -92,7 +94,7 @@ impl Outputs {
         let object = envelope.text();
         for (path, form, file) in &mut self.files {
             if *form == Form::Json {
-                let written = file.write_all(object.as_bytes());
+                let written = emptied(file).and_then(|()| file.write_all(object.as_bytes()));
                 written.map_err(|error| Failure::new("write", path.display(), error))?;
             }
         }
@@ -120,34 +122,62 @@ impl Outputs {
         envelope.config = config.map(json::Config::from);
         envelope.result = Some(json::Outcome::of(head, outcome));
         envelope.warnings = cautions(head, outcome);
+        let mut complaint = None;
         for (path, form, file) in &mut self.files {
-            let text = match form {
-                Form::Text => text::text(head, outcome, text::WIDTH),
-                Form::Json => envelope.text(),
-                Form::Csv => csv::csv(outcome),
-                Form::Page => page::html(head, config, outcome),
-                Form::Svg => page::svg(head, outcome),
-                Form::Hdr => String::new(),
-            };
-            let written = match form {
-                Form::Hdr => hdr::write(head, outcome, file),
-                Form::Text | Form::Json | Form::Csv | Form::Page | Form::Svg => {
-                    file.write_all(text.as_bytes())
-                }
-            };
-            written.map_err(|error| Failure::new("write", path.display(), error))?;
+            let written = write(file, *form, head, config, outcome, &envelope);
+            // The figures took their time: one file that cannot be written does not cost the others.
+            if let Err(error) = written {
+                let failed = Complaint::from(Failure::new("write", path.display(), error));
+                complaint = complaint.or(Some(failed));
+            }
         }
-        if self.json {
-            console::data(envelope.text())?;
+        if let Some(complaint) = &complaint {
+            let error = [envelope.error.take(), Some(complaint.to_string())];
+            let error: Vec<String> = error.into_iter().flatten().collect();
+            envelope.fails(complaint.exit, error.join("; "));
+        }
+        let shown = if self.json {
+            console::data(envelope.text())
         } else {
-            console::data(text::text(head, outcome, console::width().unwrap_or(text::WIDTH)))?;
+            console::data(text::text(head, outcome, console::width().unwrap_or(text::WIDTH)))
+        };
+        match (complaint, shown) {
+            (Some(complaint), _) => Err(complaint),
+            // Whoever reads no further has seen enough, and the verdict stays what it is.
+            (None, Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+            (None, Ok(()) | Err(_)) => Ok(exit),
         }
-        Ok(exit)
     }
 
     fn envelope(&self, exit: Exit, error: Option<String>) -> Envelope<json::Config, json::Outcome> {
         Envelope::new(json::SCHEMA, self.began, exit, error)
     }
+}
+
+/// Writes one form of the report.
+fn write(
+    file: &mut File,
+    form: Form,
+    head: &Head,
+    config: Option<&Config>,
+    outcome: &Outcome,
+    envelope: &Envelope<json::Config, json::Outcome>,
+) -> io::Result<()> {
+    emptied(file)?;
+    let text = match form {
+        Form::Text => text::text(head, outcome, text::WIDTH),
+        Form::Json => envelope.text(),
+        Form::Csv => csv::csv(outcome),
+        Form::Page => page::html(head, config, outcome),
+        Form::Svg => page::svg(head, outcome),
+        Form::Hdr => return hdr::write(head, outcome, file),
+    };
+    file.write_all(text.as_bytes())
+}
+
+/// Takes away what an earlier run left; a device has nothing to take away.
+fn emptied(file: &File) -> io::Result<()> {
+    if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
 }
 
 /// Adds up the logs of other runs, and reports the sum as if it were one.
@@ -220,12 +250,21 @@ impl Progress {
         ));
     }
 
-    /// Shows an interval that is over.
-    pub(super) fn show(&mut self, interval: &Interval) {
+    /// Shows how it goes.
+    pub(super) fn tell(&mut self, news: News<'_>) {
         if self.quiet {
             return;
         }
-        let line = text::line(interval);
+        let line = match news {
+            News::Interval(interval) => text::line(interval),
+            News::Stopping => {
+                self.status.clear();
+                return console::notice(
+                    "stentor: nothing more is sent; waiting for replies that are owed. ^C again \
+                     does not wait",
+                );
+            }
+        };
         if self.lines {
             console::notice(line);
         } else {

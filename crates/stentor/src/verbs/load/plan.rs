@@ -1,6 +1,7 @@
 //! The arguments of `load`, and the plan they become: every mistake is found before anything is sent.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -171,11 +172,16 @@ impl Args {
         let (duration, limit) = self.limit()?;
         let timeout = span("-w", self.timeout)?;
         let warmup = self.warmup.map_or(Ok(Duration::ZERO), |warmup| span("--warmup", warmup))?;
-        if let Some(duration) = duration.filter(|duration| warmup >= *duration) {
+        let ends = duration.or_else(|| lasts(pace, limit));
+        if let Some(duration) = ends.filter(|duration| warmup >= *duration) {
             let what = format!("--warmup {}: the run ends after {}", Span(warmup), Span(duration));
             return Err(Complaint::usage(what, "Leave something to measure: a longer -d."));
         }
         let framing = self.framing(transport)?;
+        if self.greeting && transport == Transport::Udp {
+            let what = "--greeting over UDP, where nobody can speak before it was asked";
+            return Err(Complaint::usage(what, "Leave it out."));
+        }
         let depth = self.depth(transport, pace, connections)?;
         let verify = verify(&self.verify)?;
         let seed = seed::given_or_fresh(self.seed);
@@ -199,6 +205,7 @@ impl Args {
             verify: self.verify.clone(),
             depth,
             reconnect: self.reconnect.map(|Amount(every)| every),
+            greeting: self.greeting,
             timeout,
             interval: self.interval(duration, pace_words)?,
             seed,
@@ -216,6 +223,7 @@ impl Args {
             depth,
             timeout,
             reconnect_every: self.reconnect()?,
+            greeting: self.greeting,
             reply_max: REPLY_MAX.max(length.saturating_mul(3)),
             seed,
         };
@@ -442,6 +450,16 @@ impl Args {
     }
 }
 
+/// How long a run of a count at a constant rate lasts.
+fn lasts(pace: Pace, limit: Limit) -> Option<Duration> {
+    match (pace, limit.count) {
+        (Pace::Constant(rate), Some(count)) => {
+            Duration::try_from_secs_f64(count as f64 / rate).ok()
+        }
+        (Pace::Constant(_) | Pace::Poisson(_) | Pace::Ramp { .. } | Pace::Max, _) => None,
+    }
+}
+
 fn usual_framing(transport: Transport) -> &'static str {
     match transport {
         Transport::Udp => "datagram",
@@ -475,12 +493,14 @@ pub(super) fn conditions(written: &[String]) -> Result<Vec<Condition>, Complaint
 /// The contents of a file of requests, without the line feed at its end.
 fn file(path: &Path) -> Result<Vec<u8>, Complaint> {
     let failed = |error| Failure::new("read", path.display(), error);
-    let length = fs::metadata(path).map_err(failed)?.len();
-    if length > LENGTH_MAX {
-        let what = format!("--payload {}: {length} bytes", path.display());
-        return Err(Complaint::usage(what, format!("At most {LENGTH_MAX}.")));
+    // A device has no length beforehand, and may have no end.
+    let mut contents = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(LENGTH_MAX + 1).read_to_end(&mut contents).map_err(failed)?;
+    if contents.len() as u64 > LENGTH_MAX {
+        let what = format!("--payload {}: too long for a request", path.display());
+        return Err(Complaint::usage(what, format!("At most {LENGTH_MAX} bytes.")));
     }
-    let mut contents = fs::read(path).map_err(failed)?;
     if contents.ends_with(b"\n") {
         contents.pop();
     }

@@ -30,6 +30,10 @@ fn interrupted(target: &str, more: &[&str], signals: usize) -> super::Told {
     for _ in 0..signals {
         let pid = child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        // Two signals that nobody looked at in between are one (signal(7)).
+        while !err.contains("nothing more is sent") {
+            assert!(notices.read_line(&mut err).unwrap() > 0, "{err}");
+        }
     }
     let reader = std::thread::spawn(move || {
         let mut rest = String::new();
@@ -88,6 +92,31 @@ fn a_rate_that_is_not_reached_is_said() {
 }
 
 #[test]
+fn a_rate_that_was_only_made_up_for_is_said() {
+    // Each answer takes 100 ms at least, so ten a second: those of the first 300 ms take a second,
+    // and all are sent and answered.
+    let server = Server::start(&["--fault", "late=100ms"]);
+    let target = format!("tcp://{}", server.v4);
+    let told = load(&target, &["-c", "1", "-r", "30", "-d", "300ms", "-w", "1m"]);
+    told.is_good(9);
+    assert_eq!(told.requests("unsent"), 0);
+    let warnings = told.json["warnings"].to_string();
+    assert!(warnings.contains("30 requests/s were due"), "{warnings}");
+    assert!(warnings.contains("all were sent in the end"), "{warnings}");
+}
+
+#[test]
+fn more_than_anybody_sends_is_counted_and_ends() {
+    let server = Server::start(&[]);
+    let target = format!("tcp://{}", server.v4);
+    // A billion and a half of requests are due, and none of those that were sent is called lost.
+    let told = load(&target, &["-r", "1G", "-d", "1500ms", "-w", "3s", "-c", "4"]);
+    assert_eq!(told.requests("offered"), 1_500_000_000, "{:#}", told.json);
+    assert_eq!((told.said.code, told.requests("lost")), (Some(0), 0), "{:#}", told.json);
+    assert!(told.json["warnings"].to_string().contains("the rate was not reached"));
+}
+
+#[test]
 fn a_stall_is_in_the_percentiles_of_a_rate_and_hidden_by_the_closed_loop() {
     let server = Server::start(&["--fault", "stall=500ms/1s"]);
     let target = format!("tcp://{}", server.v4);
@@ -125,6 +154,62 @@ fn every_form_is_written_and_logs_add_up() {
     let bad = ["load", "--json", "--fail-if", "p50>1ns", "--merge", &file("one.hdr")];
     told(run(&bad, b"")).is_bad("p50>1ns");
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_file_that_cannot_be_written_costs_no_figure() {
+    let server = Server::start(&[]);
+    let target = format!("tcp://{}", server.v4);
+    let folder = folder("full");
+    let other = folder.join("r.json");
+    let files = ["--hdr", "/dev/full", "-o", other.to_str().unwrap()];
+    let arguments = [&["load", &target, "-n", "20", "-q"][..], &files].concat();
+    let said = run(&arguments, b"");
+    assert_eq!(said.code, Some(3));
+    assert!(said.err.contains("write /dev/full: no space left on device (ENOSPC)"), "{}", said.err);
+    assert!(said.out().contains("verified 20 of 20 replies"), "{}", said.out());
+    let json = std::fs::read(&other).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["result"]["requests"]["verified"], 20);
+    let told = told(run(&[&arguments[..], &["--json"]].concat(), b""));
+    assert!(told.error().contains("ENOSPC"), "{:#}", told.json);
+    assert_eq!(told.requests("verified"), 20);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn what_was_in_a_file_stays_until_there_is_a_report() {
+    let server = Server::start(&[]);
+    let target = format!("tcp://{}", server.v4);
+    let folder = folder("kept");
+    let log = folder.join("sum.hdr").to_str().unwrap().to_owned();
+    let page = folder.join("old.html").to_str().unwrap().to_owned();
+    std::fs::write(&page, "old".repeat(100_000)).unwrap();
+    let said = run(&["load", &target, "-o", &page, "--fail-if", "nonsense"], b"");
+    assert_eq!(said.code, Some(2));
+    assert!(std::fs::read_to_string(&page).unwrap().starts_with("oldold"));
+    // Added up into one of themselves.
+    for sum in [30, 60, 120] {
+        let of_one = ["load", &target, "-n", "30", "-q", "--hdr", &log];
+        let added = ["load", "-q", "-o", &log, "-o", &page, "--merge", &log, &log];
+        let said = run(if sum == 30 { &of_one[..] } else { &added[..] }, b"");
+        assert!(said.out().contains(&format!("verified {sum} of {sum} replies")), "{}", said.out());
+    }
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(text.starts_with("<!DOCTYPE html>") && text.trim_end().ends_with("</html>"));
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_reader_who_has_gone_changes_no_verdict() {
+    let server = Server::start(&["--service", "echo"]);
+    let mut child = stentor()
+        .args(["load", &format!("tcp://{}", server.v4), "-n", "20", "-q"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1), "every reply was wrong");
 }
 
 impl super::Told {

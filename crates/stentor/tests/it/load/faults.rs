@@ -114,3 +114,19 @@ fn another_service_is_another_answer() {
     let target = format!("tcp://{}", server.v4);
     load(&target, &["-n", "5", "-w", "100ms"]).is_bad("no reply was verified");
 }
+
+#[test]
+fn what_has_no_end_is_not_called_silence() {
+    let server = Server::start(&[]);
+    let target = format!("tcp://{}", server.v4);
+    let framing = ["--framing", "regex:\r\n", "--template", "hello\n"];
+    let said = crate::program::run(
+        &[&["load", &target, "-n", "3", "-w", "300ms", "-q"][..], &framing].concat(),
+        b"",
+    );
+    assert_eq!(said.code, Some(1));
+    let words = said.out().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("bytes came, but no end of a reply: is --framing"), "{words}");
+    // Nothing is known of latencies, so ours is not compared with them.
+    assert!(!words.contains("is not small beside"), "{words}");
+}

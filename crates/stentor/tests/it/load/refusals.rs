@@ -19,6 +19,7 @@ fn nobody_listens() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     check(&[&gone, "-q"], 3, "connection refused (ECONNREFUSED). The machine answers, but nothing");
     check(&["unix:/nowhere/at/all", "-q"], 3, "no such file or directory (ENOENT)");
+    check(&["unix:/", "-q"], 3, "(ECONNREFUSED). The path is there, but nobody listens on it");
     check(&["nobody.invalid:1", "-q"], 3, "stentor: resolve nobody.invalid: ");
     // The JSON of a run that came to nothing says why, and what was asked for.
     let told = told(run(&["load", &gone, "--json"], b""));
@@ -42,6 +43,7 @@ fn numbers_that_mean_nothing() {
         (&["-d", "10"], "\"10\" is not a time with its unit"),
         (&["-w", "0s"], "-w 0s. More than nothing"),
         (&["-d", "1s", "--warmup", "1s"], "--warmup 1s: the run ends after 1s"),
+        (&["-n", "100", "--warmup", "2s"], "--warmup 2s: the run ends after 100ms"),
         (&["--depth", "0"], "--depth 0. The least is 1."),
         (&["--depth", "1M"], "At most 65536 requests are under way on one connection"),
         (&["--depth", "60k", "-c", "1k"], "and 4194304 on all of them"),
@@ -49,6 +51,7 @@ fn numbers_that_mean_nothing() {
         (&["-l", "1"], "-l 1: a request has 2 to"),
         (&["-l", "1G"], "-l 1000000000: a request has 2 to"),
         (&["--framing", "length16", "-l", "70000"], "a request has 3 to 65537 bytes here"),
+        (&["-u", "--greeting"], "--greeting over UDP, where nobody can speak before"),
         (&["-u", "-l", "65508"], "A datagram holds at most 65,507"),
         (&["--interval", "1ms"], "At least 10 ms"),
         (&["-d", "1h", "--interval", "20ms"], "at most 2000 in a run"),
@@ -71,6 +74,9 @@ fn words_that_mean_nothing() {
         (&["--template", "two\nlines"], "the payload has a line feed at byte 3"),
         (&["--fail-if", "p99"], "--fail-if: the condition \"p99\", at byte"),
         (&["--fail-if", "p98>5"], "--fail-if: the condition"),
+        (&["--fail-if", "loss>0.1"], "a share is written 0.1%"),
+        (&["--fail-if", ""], "--fail-if: the condition \"\", at byte 0"),
+        (&["--payload", "/dev/zero"], "--payload /dev/zero: too long for a request"),
         (&["-r", "max", "--poisson"], "--poisson with -r max, which has no rate"),
         (&["-r", "max", "--ramp", "1s"], "--ramp with -r max"),
         (&["--ramp", "1s", "--poisson"], "--ramp with --poisson"),
@@ -81,6 +87,7 @@ fn words_that_mean_nothing() {
     ] {
         check(arguments, 2, expected);
     }
+    check(&["--payload", "/"], 3, "read /: is a directory (EISDIR)");
     check(&["--payload", "/nowhere"], 3, "read /nowhere: no such file or directory (ENOENT)");
     check(&["-o", "/nowhere/r.json"], 3, "open /nowhere/r.json: no such file");
     check(&["--merge", "/nowhere"], 3, "open /nowhere: no such file");

@@ -32,8 +32,12 @@ fn every_pace_sends_what_is_due() {
     load(&target, &["-n", "500", "-r", "max", "--depth", "50", "--threads", "3"]).is_good(500);
     // By time: every request that was due is there, however late.
     load(&target, &["-d", "250ms", "-r", "400", "--threads", "1"]).is_good(100);
+    // In the closed loop what is not sent was not due; whether anything was sent is the machine's.
     let closed = load(&target, &["-d", "50ms", "-r", "max"]);
-    assert_eq!((closed.said.code, closed.requests("unsent")), (Some(0), 0));
+    assert_eq!(
+        (closed.requests("unsent"), closed.requests("verified")),
+        (0, closed.requests("sent"))
+    );
 }
 
 #[test]
@@ -146,19 +150,38 @@ fn unix_sockets_and_names_are_targets_too() {
     load(&format!("localhost:{}", server.v4.port()), &["-n", "20"]).is_good(20);
 }
 
+/// A service that says who it is before it is asked anything.
+fn greets(mut stream: TcpStream) {
+    let _ = stream.write_all(b"220 WELCOME\n");
+    let mut bytes = [0; 4096];
+    while let Ok(count @ 1..) = stream.read(&mut bytes) {
+        let _ = stream.write_all(&bytes[..count].to_ascii_uppercase());
+    }
+}
+
 #[test]
 fn what_a_service_says_unasked_is_not_taken_for_an_answer() {
-    let target = serving(|mut stream| {
-        let _ = stream.write_all(b"WELCOME\n");
-        let mut bytes = [0; 4096];
-        while let Ok(count @ 1..) = stream.read(&mut bytes) {
-            let _ = stream.write_all(&bytes[..count].to_ascii_uppercase());
-        }
-    });
-    let told = load(&target, &["-n", "20", "-r", "max", "-c", "1"]);
+    let told = load(&serving(greets), &["-n", "20", "-r", "max", "-c", "1"]);
     assert_eq!(told.said.code, Some(1), "{:#}", told.json);
     let unasked = told.number(&["result", "datagrams", "unasked"]);
     assert!(unasked + told.requests("wrong") > 0, "{:#}", told.json);
+}
+
+#[test]
+fn a_greeting_is_awaited_on_each_connection_if_asked_for() {
+    let target = serving(greets);
+    let usual = ["-n", "60", "-r", "max", "-c", "3", "--greeting", "-w", "1m"];
+    load(&target, &usual).is_good(60);
+    let renewed = load(&target, &[&usual[..], &["--reconnect", "5"]].concat());
+    renewed.is_good(60);
+    let opened = renewed.number(&["result", "connections", "opened"]);
+    assert_eq!(opened, 12, "{:#}", renewed.json);
+    // Nothing is asked where nobody greets.
+    let silent = Server::start(&[]);
+    let arguments = ["-n", "6", "-c", "2", "--greeting", "-w", "200ms"];
+    let told = load(&format!("tcp://{}", silent.v4), &arguments);
+    told.is_bad("no reply was verified");
+    assert_eq!((told.requests("sent"), told.requests("unsent")), (0, 6), "{:#}", told.json);
 }
 
 #[test]
