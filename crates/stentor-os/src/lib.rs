@@ -18,3 +18,5 @@ pub mod signal;
 pub mod timer;
 #[cfg(target_os = "linux")]
 pub mod tracee;
+#[cfg(target_os = "linux")]
+pub mod tun;
