@@ -52,6 +52,13 @@ fn settle_signals(mask: &SigSet) -> io::Result<()> {
     Ok(())
 }
 
+/// Asks a process to end (SIGTERM, kill(2)).
+pub fn terminate(pid: u32) -> io::Result<()> {
+    let pid = i32::try_from(pid).map_err(io::Error::other)?;
+    nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGTERM)?;
+    Ok(())
+}
+
 impl Child {
     /// Whether it has ended; if so it is gone from the process table (waitpid(2), WNOHANG).
     pub fn ended(&self) -> io::Result<bool> {

@@ -169,6 +169,12 @@ pub fn join(pid: u32) -> Result<(), Refusal> {
     set(&network, libc::CLONE_NEWNET).map_err(at(Step::JoinNetwork))
 }
 
+/// The number of an interface of this thread's network namespace (if_nametoindex(3)). ENODEV: there is
+/// none of that name.
+pub fn number_of(interface: &str) -> io::Result<u32> {
+    Ok(nix::net::if_::if_nametoindex(interface)?)
+}
+
 /// A network namespace, held open: it lives as long as this, whoever is in it.
 #[derive(Debug)]
 pub struct Network(File);

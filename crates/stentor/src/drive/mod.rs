@@ -3,6 +3,8 @@
 #[cfg(target_os = "linux")]
 pub mod exchange;
 pub mod http;
+#[cfg(target_os = "linux")]
+pub mod lab;
 pub mod race;
 pub mod reach;
 pub mod serve;

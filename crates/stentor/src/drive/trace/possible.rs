@@ -22,6 +22,20 @@ pub fn remedy(step: &str) -> &'static str {
             "Packets of the real network need CAP_NET_RAW: sudo, or setcap cap_net_raw+ep on the \
              program; or use --mode lab or --mode calls."
         }
+        "open /dev/net/tun" | "ioctl(TUNSETIFF)" => {
+            "A lab link needs TUN devices: modprobe tun; in a container --device /dev/net/tun; and \
+             the right to open the file (chmod 0666 /dev/net/tun, as systems ship it). Without it, \
+             stentor impair worsens datagrams and streams as a proxy, which needs no privilege."
+        }
+        "setns(net)"
+        | "socket(AF_NETLINK)"
+        | "set the TUN interface up"
+        | "give the TUN interface an address"
+        | "add a route" => {
+            "A lab link needs every right in its private networks: a container's profile may take \
+             some of them. Without it, stentor impair worsens datagrams and streams as a proxy, \
+             which needs no privilege."
+        }
         "ptrace(PTRACE_SEIZE)" => {
             "The system lets no program trace another: see sysctl kernel.yama.ptrace_scope, or \
              the container's seccomp profile (--cap-add SYS_PTRACE). A program that is traced \
