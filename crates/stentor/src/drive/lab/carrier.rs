@@ -98,7 +98,7 @@ impl Lab {
             ends: [self.client, self.server],
             scenario: settings.scenario.clone(),
             settings,
-            base_ns: began.monotonic_ns.saturating_sub(clock::began_ns()),
+            clock: Clock { began_ns: began.monotonic_ns },
             timer,
             activity: activity.clone(),
             witness: Witness::new(bytes_max),
@@ -185,6 +185,25 @@ struct Way {
     refused: u64,
 }
 
+/// The clock of the link's moments, which began when its caller says.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    /// On CLOCK_MONOTONIC.
+    began_ns: u64,
+}
+
+impl Clock {
+    fn now(self) -> Moment {
+        let monotonic = clock::nanoseconds().saturating_add(clock::began_ns());
+        Moment::from_nanos(monotonic.saturating_sub(self.began_ns))
+    }
+
+    /// The moment on the clock of [`clock::nanoseconds`].
+    fn alarm(self, at: Moment) -> u64 {
+        at.as_nanos().saturating_add(self.began_ns).saturating_sub(clock::began_ns())
+    }
+}
+
 struct Carrier {
     /// Up, down.
     ways: [Way; 2],
@@ -192,8 +211,7 @@ struct Carrier {
     ends: [End; 2],
     scenario: Scenario,
     settings: Settings,
-    /// What [`clock::nanoseconds`] showed when moments began.
-    base_ns: u64,
+    clock: Clock,
     timer: Timer,
     activity: Arc<Activity>,
     witness: Witness,
@@ -215,10 +233,6 @@ impl Carrier {
         Ok(())
     }
 
-    fn now(&self) -> Moment {
-        Moment::from_nanos(clock::nanoseconds().saturating_sub(self.base_ns))
-    }
-
     fn run(mut self, mut poll: Poll) -> io::Result<Carried> {
         let mut events = Events::with_capacity(8);
         let mut until = None;
@@ -226,7 +240,7 @@ impl Carrier {
             let turned = self.turn_knobs();
             let more = self.take(0)? | self.take(1)?;
             let due = self.deliver();
-            let now = self.now();
+            let now = self.clock.now();
             if self.activity.stop.load(Ordering::Acquire) {
                 let until = *until.get_or_insert(now + ENDING);
                 if !more && self.activity.inside() == 0 || now >= until {
@@ -260,15 +274,14 @@ impl Carrier {
             return Ok(false);
         }
         let spin = u64::try_from(SPIN.as_nanos()).unwrap_or(0);
-        let at = next.as_nanos().saturating_sub(spin).saturating_add(self.base_ns);
-        self.timer.set(at)?;
+        self.timer.set(self.clock.alarm(next).saturating_sub(spin))?;
         Ok(true)
     }
 
     /// Turns the knobs whose time has come; gives when the next are turned.
     fn turn_knobs(&mut self) -> Option<Moment> {
         loop {
-            let now = self.now();
+            let now = self.clock.now();
             match self.scenario.poll(now) {
                 Turn::Wait(next) => return Some(next),
                 Turn::Over => return None,
@@ -304,7 +317,7 @@ impl Carrier {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
             read => read?,
         };
-        let now = Moment::from_nanos(clock::nanoseconds().saturating_sub(self.base_ns));
+        let now = self.clock.now();
         let packet = self.packet.get(..length).unwrap_or_default();
         let corruptible = self.settings.strikes.within(packet);
         let excerpt = self.witness.excerpt(packet);
@@ -342,7 +355,7 @@ impl Carrier {
         let mut next = None;
         for number in [0, 1] {
             loop {
-                let now = self.now();
+                let now = self.clock.now();
                 // A way ends where the other begins.
                 let end = self.ends.get(1 - number);
                 let (Some(way), Some(end)) = (self.ways.get_mut(number), end) else { break };

@@ -20,6 +20,7 @@ mod tests;
 pub use carrier::{Activity, Running};
 pub use ends::{CLIENT, Lab, SERVER};
 pub use passage::{Carried, Lateness, Passage, Totals};
+pub(super) use programs::CLOSING;
 pub use programs::{Outcome, Programs, run};
 pub use settings::{Settings, Strikes};
 

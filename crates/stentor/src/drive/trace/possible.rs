@@ -48,9 +48,15 @@ pub fn remedy(step: &str) -> &'static str {
 /// The mode to run in: the one asked for, or the best this system allows, with a notice of what it
 /// refused.
 ///
+/// With `linked` there is no other than a private network of two ends: what a link does is to be
+/// seen there, and nowhere else.
+///
 /// # Errors
 /// The mode asked for, or tracing at all, is refused.
-pub fn settle(asked: Option<Mode>) -> Result<(Mode, Option<String>), Complaint> {
+pub fn settle(
+    asked: Option<Mode>,
+    linked: bool,
+) -> Result<(Mode, Option<String>), Complaint> {
     let possible = privilege::probe();
     let refused = |what: &str, refusal: &privilege::Refusal| {
         let step = refusal.step.name();
@@ -61,6 +67,13 @@ pub fn settle(asked: Option<Mode>) -> Result<(Mode, Option<String>), Complaint> 
     }
     if let Err(refusal) = &possible.filter {
         return Err(refused("stop programs at their socket calls", refusal));
+    }
+    if linked {
+        let link = &possible.lab_link;
+        return match link {
+            Ok(()) => Ok((Mode::Lab, None)),
+            Err(refusal) => Err(refused("a link between private networks", refusal)),
+        };
     }
     match (asked, &possible.private_network, &possible.host_packets) {
         (Some(Mode::Lab), Err(refusal), _) => Err(refused("a private network", refusal)),

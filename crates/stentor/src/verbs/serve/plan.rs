@@ -110,7 +110,7 @@ enum Switch {
 }
 
 /// Without `--seed`: a number from the clock, printed so that it can be given again.
-fn fresh_seed() -> u64 {
+pub(in crate::verbs) fn fresh_seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |since| u64::from(since.subsec_nanos()) ^ since.as_secs())
 }

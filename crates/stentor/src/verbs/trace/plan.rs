@@ -4,12 +4,16 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use stentor_core::link::Spec;
+use stentor_core::seed::Seed;
 use stentor_core::timeline::ladder::{Filter, Only};
 use stentor_core::timeline::record::{Mode, Pid, Wire};
 
 use super::{RunArgs, ViewArgs};
 use crate::complaint::{Complaint, Exit};
-use crate::drive::trace::{self, Plan};
+use crate::drive::lab;
+use crate::drive::trace::{self, Link, Plan};
+use crate::verbs::serve::fresh_seed;
 
 /// Where the programs run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -54,7 +58,13 @@ pub(super) fn read(
         Place::Host => Mode::Host,
         Place::Calls => Mode::Calls,
     });
-    let (mode, notice) = trace::settle(asked)?;
+    let link = args.link.as_deref().map(|words| link(words, args.seed)).transpose()?;
+    if let (Some(link), Some(Mode::Host | Mode::Calls)) = (&link, asked) {
+        let what = format!("--link {}: the real network cannot be made worse", link.words);
+        return Err(Complaint::usage(what, "Leave --mode out: a link has networks of its own."));
+    }
+    let (mode, notice) = trace::settle(asked, link.is_some())?;
+    let notice = notice.or(link.as_ref().map(|link| format!("link {link}: {}", lab::TIER)));
     let plan = Plan {
         first,
         with,
@@ -63,11 +73,21 @@ pub(super) fn read(
             Cable::Ethernet => Wire::Ethernet,
             Cable::Raw => Wire::Raw,
         },
+        link,
         interface: args.interface.clone(),
         payload_bytes: u32::try_from(args.snaplen.0).unwrap_or(u32::MAX),
         io_uring: args.io_uring,
     };
     Ok((plan, notice))
+}
+
+/// The link that these words mean, and its chance.
+fn link(words: &str, seed: Option<u64>) -> Result<Link, Complaint> {
+    let spec: Spec = words
+        .parse()
+        .map_err(|error| Complaint::usage(format!("--link: {error}"), "See docs/impair.md."))?;
+    let seed = Seed(seed.unwrap_or_else(fresh_seed));
+    Ok(Link { words: words.to_owned(), settings: lab::Settings::of(&spec, seed)? })
 }
 
 /// `SERVER ARGS --with CLIENT --with CLIENT`: the command, and the clients.
