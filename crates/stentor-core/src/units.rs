@@ -99,7 +99,7 @@ impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (ten, letter) = shortest(self.0);
         let powers = [(1_u64 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki")];
-        let two = powers.iter().find(|(power, _)| self.0 != 0 && self.0 % power == 0);
+        let two = powers.iter().find(|(power, _)| self.0 != 0 && self.0.is_multiple_of(*power));
         match two.map(|(power, letters)| (self.0 / power, letters)) {
             // 1024000 is 1024k as well as 1000Ki: the power of ten is the plainer.
             Some((two, letters)) if two < ten => write!(f, "{two}{letters}"),
@@ -159,8 +159,8 @@ impl fmt::Display for Span {
         let ns = self.0.as_nanos();
         let (unit, name) = match ns {
             0 => return f.write_str("0s"),
-            _ if ns % 1_000_000 == 0 && ns >= 1_000_000_000 => (1_000_000_000, "s"),
-            _ if ns % 1_000 == 0 && ns >= 1_000_000 => (1_000_000, "ms"),
+            _ if ns.is_multiple_of(1_000_000) && ns >= 1_000_000_000 => (1_000_000_000, "s"),
+            _ if ns.is_multiple_of(1_000) && ns >= 1_000_000 => (1_000_000, "ms"),
             _ if ns >= 1_000 => (1_000, "us"),
             _ => (1, "ns"),
         };

@@ -1,5 +1,7 @@
 //! Losses that come in bursts, as Gilbert and Elliott modelled them.
 
+use std::fmt;
+
 use crate::units::Probability;
 
 /// A line that is either good or bad and changes before each unit: `burst=P/R[/BAD[/GOOD]]`.
@@ -19,4 +21,34 @@ pub struct Burst {
     pub bad: Probability,
     /// How likely a unit is lost while the line is good (netem's 1-k); 0 unless given.
     pub good: Probability,
+}
+
+impl Burst {
+    /// The mean share of units that is lost in the long run, from 0 to 1.
+    pub fn mean_loss(self) -> f64 {
+        let bad = self.p.0 / (self.p.0 + self.r.0);
+        bad * self.bad.0 + (1.0 - bad) * self.good.0
+    }
+
+    /// Moves the line, which is `bad` or not, on by one unit.
+    pub(super) fn step(self, bad: bool, roll: f64) -> bool {
+        bad != (roll < if bad { self.r.0 } else { self.p.0 })
+    }
+
+    /// How likely a unit is lost now.
+    pub(super) fn loss(self, bad: bool) -> f64 {
+        if bad { self.bad.0 } else { self.good.0 }
+    }
+}
+
+/// `1%/25%`, with `/BAD` and `/GOOD` where they are not 100 % and 0 %.
+impl fmt::Display for Burst {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.p, self.r)?;
+        match (self.bad.0 < 1.0, self.good.0 > 0.0) {
+            (false, false) => Ok(()),
+            (_, false) => write!(f, "/{}", self.bad),
+            (_, true) => write!(f, "/{}/{}", self.bad, self.good),
+        }
+    }
 }

@@ -17,7 +17,7 @@ pub enum Knob {
     Every,
     /// The queue before the transmitter is full.
     Queue,
-    /// As much is on its way as a link holds.
+    /// As much is inside as a link holds ([`UNITS_MAX`](super::UNITS_MAX)).
     Flight,
     /// A unit arrives twice.
     Duplicate,
@@ -125,7 +125,7 @@ pub struct Counters {
     pub lost_by_count: u64,
     /// Dropped because the queue was full.
     pub queue_full: u64,
-    /// Dropped because too much was on its way.
+    /// Dropped because too much was inside.
     pub flight_full: u64,
     /// Bits flipped, one in each unit that was struck.
     pub corrupted: u64,
@@ -138,6 +138,19 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Notes a unit that `knob` lost.
+    pub(super) const fn lose(&mut self, knob: Knob) {
+        match knob {
+            Knob::Burst => self.lost_in_burst += 1,
+            Knob::Every => self.lost_by_count += 1,
+            Knob::Queue => self.queue_full += 1,
+            Knob::Flight => self.flight_full += 1,
+            Knob::Loss | Knob::Duplicate | Knob::Corrupt | Knob::Reorder | Knob::Jitter => {
+                self.lost += 1;
+            }
+        }
+    }
+
     /// All units that are not delivered, for whatever reason.
     pub const fn dropped(&self) -> u64 {
         self.lost + self.lost_in_burst + self.lost_by_count + self.queue_full + self.flight_full

@@ -1,5 +1,6 @@
 //! What one direction of a link is set to, and which settings make no sense.
 
+use std::fmt;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -7,7 +8,8 @@ use thiserror::Error;
 use super::burst::Burst;
 use super::jitter::Jitter;
 use super::stream::StreamKnobs;
-use crate::units::{BitRate, Probability};
+use super::trace::Trace;
+use crate::units::{Amount, BitRate, Probability, Span};
 
 /// The longest delay, jitter or slot: an hour. Light takes 22 minutes to Mars at its farthest.
 pub const DELAY_MAX: Duration = Duration::from_secs(3600);
@@ -87,7 +89,7 @@ pub enum KnobError {
         /// The word.
         knob: &'static str,
         /// The time that was given.
-        written: crate::units::Span,
+        written: Span,
     },
     /// Neither 0 nor 1 of n can be meant.
     #[error("every={0}: every nth unit is lost, n from 2; for all of them write loss=100%")]
@@ -115,9 +117,18 @@ pub enum KnobError {
         "burst={0}: P and R must be above 0, or the line never changes; loss=P is without bursts"
     )]
     BurstNeverChanges(String),
+    /// A list with commas cannot hold it.
+    #[error("trace={0}: the name of a file, which must not be empty or hold a comma")]
+    TraceName(String),
     /// The roof has to hand in what the file holds.
     #[error("trace={0} is named but its content was not handed in")]
     TraceMissing(String),
+    /// A stall that never ends, or lasts no time.
+    #[error("stall={0}: SILENT/EVERY with SILENT shorter than EVERY, such as 1s/4s")]
+    Stall(String),
+    /// Pieces without bytes.
+    #[error("slice={0}: AVERAGE[/VARIATION[/PAUSE]] in bytes, AVERAGE above VARIATION")]
+    Slice(String),
     /// A setting that means something only on the other tier.
     #[error("{knob} has no meaning {tier}: {instead}")]
     Tier {
@@ -131,12 +142,51 @@ pub enum KnobError {
 }
 
 impl Knobs {
-    /// Checks what no type can.
+    /// Checks what no type can: ranges, and settings that contradict each other.
     ///
     /// # Errors
     /// The first setting that makes no sense.
     pub fn check(&self) -> Result<(), KnobError> {
-        Ok(())
+        match self.rate {
+            Some(BitRate(0)) => return Err(KnobError::RateZero),
+            Some(rate) if rate > RATE_MAX => return Err(KnobError::RateTooHigh(rate)),
+            Some(_) if self.trace.is_some() => return Err(KnobError::RateAndTrace),
+            None if self.trace.is_none() && self.queue.is_some() => {
+                return Err(KnobError::QueueWithoutRate);
+            }
+            Some(_) | None => {}
+        }
+        for (knob, span) in self.spans() {
+            if span > DELAY_MAX {
+                return Err(KnobError::TooLong { knob, written: Span(span) });
+            }
+        }
+        for (knob, Probability(value)) in self.probabilities() {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(KnobError::Probability(knob));
+            }
+        }
+        if let Some(n @ (0 | 1)) = self.every {
+            return Err(KnobError::Every(n));
+        }
+        if let Some(burst) = self.burst.filter(|burst| burst.p.0 == 0.0 || burst.r.0 == 0.0) {
+            return Err(KnobError::BurstNeverChanges(burst.to_string()));
+        }
+        if self.slots == Some(Duration::ZERO) {
+            return Err(KnobError::SlotsZero);
+        }
+        if self.reorder.0 > 0.0 && self.order == Order::Keep {
+            return Err(KnobError::ReorderInOrder);
+        }
+        if self.reorder.0 > 0.0 && self.delay == Duration::ZERO && self.jitter.is_none() {
+            return Err(KnobError::ReorderWithoutDelay);
+        }
+        if let Some(file) = &self.trace
+            && (file.is_empty() || file.contains(','))
+        {
+            return Err(KnobError::TraceName(file.clone()));
+        }
+        self.stream.check()
     }
 
     /// Checks that everything set means something for datagrams and packets.
@@ -144,7 +194,18 @@ impl Knobs {
     /// # Errors
     /// [`KnobError::Tier`] names the first setting that is only for streams.
     pub fn check_units(&self) -> Result<(), KnobError> {
-        Ok(())
+        let tier = "on datagrams and packets";
+        match self.stream.first_set() {
+            None => Ok(()),
+            Some(knob @ "loss-as-delay") => {
+                let instead = "they can really be lost: write loss=1%";
+                Err(KnobError::Tier { knob, tier, instead })
+            }
+            Some(knob) => {
+                let instead = "it is a fault of connections; impair a tcp:// target with it";
+                Err(KnobError::Tier { knob, tier, instead })
+            }
+        }
     }
 
     /// Checks that everything set means something for streams.
@@ -152,11 +213,73 @@ impl Knobs {
     /// # Errors
     /// [`KnobError::Tier`] names the first setting that is only for datagrams and packets.
     pub fn check_stream(&self) -> Result<(), KnobError> {
-        Ok(())
+        let model = "a proxy of TCP cannot lose segments; use the lab link, or loss-as-delay=1%, \
+                     a model of the symptom";
+        let order = "a stream keeps its order and its bytes; use the lab link or a udp:// target";
+        let store = "a proxy of TCP drops nothing: it stops reading, and TCP slows the sender down";
+        let units = "a stream has no units to bunch; use the lab link, a udp:// target, or slice";
+        let set = [
+            ("loss", self.loss.0 > 0.0, model),
+            ("burst", self.burst.is_some(), model),
+            ("every", self.every.is_some(), model),
+            ("duplicate", self.duplicate.0 > 0.0, order),
+            ("reorder", self.reorder.0 > 0.0, order),
+            ("queue", self.queue.is_some(), store),
+            ("slots", self.slots.is_some(), units),
+        ];
+        match set.into_iter().find(|(_, set, _)| *set) {
+            None => Ok(()),
+            Some((knob, _, instead)) => Err(KnobError::Tier { knob, tier: "on streams", instead }),
+        }
     }
 
     /// Whether the link changes nothing.
     pub fn is_plain(&self) -> bool {
         *self == Knobs::default()
+    }
+
+    /// The trace that goes with these knobs: exactly when they name one.
+    pub(super) fn matching<'a>(
+        &self,
+        trace: Option<&'a Trace>,
+    ) -> Result<Option<&'a Trace>, KnobError> {
+        match (&self.trace, trace) {
+            (Some(file), None) => Err(KnobError::TraceMissing(file.clone())),
+            (Some(_), Some(trace)) => Ok(Some(trace)),
+            (None, _) => Ok(None),
+        }
+    }
+
+    fn spans(&self) -> [(&'static str, Duration); 3] {
+        [
+            ("delay", self.delay),
+            ("jitter", self.jitter.map_or(Duration::ZERO, |jitter| jitter.spread)),
+            ("slots", self.slots.unwrap_or_default()),
+        ]
+    }
+
+    fn probabilities(&self) -> [(&'static str, Probability); 8] {
+        let burst =
+            |part: fn(&Burst) -> Probability| self.burst.as_ref().map_or(Probability(0.0), part);
+        [
+            ("loss", self.loss),
+            ("duplicate", self.duplicate),
+            ("reorder", self.reorder),
+            ("corrupt", self.corrupt),
+            ("burst", burst(|burst| burst.p)),
+            ("burst", burst(|burst| burst.r)),
+            ("burst", burst(|burst| burst.bad)),
+            ("burst", burst(|burst| burst.good)),
+        ]
+    }
+}
+
+/// `64KiB`, or `100p`.
+impl fmt::Display for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Queue::Bytes(bytes) => write!(f, "{}B", Amount(*bytes)),
+            Queue::Units(units) => write!(f, "{units}p"),
+        }
     }
 }

@@ -15,6 +15,7 @@ mod burst;
 mod decision;
 mod jitter;
 mod knobs;
+mod luck;
 mod machine;
 mod preset;
 mod scenario;
@@ -22,16 +23,17 @@ mod spec;
 pub mod stream;
 mod trace;
 mod transmitter;
+mod words;
 
 pub use burst::Burst;
 pub use decision::{Counters, Decision, Knob, What};
 pub use jitter::{Jitter, Shape};
 pub use knobs::{DELAY_MAX, KnobError, Knobs, Order, QUEUE_DEFAULT, Queue, RATE_MAX};
-pub use machine::{Delivery, FLIGHT_BYTES_MAX, FLIGHT_UNITS_MAX, Link, Output, Unit};
+pub use machine::{BYTES_MAX, Delivery, Link, Output, UNITS_MAX, Unit};
 pub use preset::{PRESETS, Preset};
-pub use scenario::{Scenario, ScenarioError, Turn};
+pub use scenario::{STEPS_MAX, Scenario, ScenarioError, Turn};
 pub use spec::{Spec, SpecError};
-pub use trace::{OPPORTUNITY_BYTES, Trace, TraceError};
+pub use trace::{OPPORTUNITY_BYTES, Opportunities, TRACE_LINES_MAX, Table, Trace, TraceError};
 
 /// Which way units go, seen from the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,4 +1,4 @@
-//! The words of a link, as `--link` and `impair` take them.
+//! A link as a person writes it: what `--link` and `impair` take. The single words are in `words`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,6 +7,8 @@ use thiserror::Error;
 
 use super::Direction;
 use super::knobs::{KnobError, Knobs};
+use super::preset::PRESETS;
+use super::words::{Fault, WORDS};
 use crate::units::UnitError;
 
 /// Both directions of a link.
@@ -78,13 +80,91 @@ pub enum SpecError {
 }
 
 impl Spec {
-    /// Turns the knobs that `words` name and leaves the others: how a scenario changes a link.
+    /// Turns the knobs that `words` name and leaves the others: how a scenario changes a link. A
+    /// preset turns all knobs of its direction, and stands first; `none` turns off what has no zero
+    /// (`rate=none`).
     ///
     /// # Errors
     /// As reading a link from words.
     pub fn with(&self, words: &str) -> Result<Spec, SpecError> {
-        let _ = words;
-        Ok(self.clone())
+        let mut spec = self.clone();
+        let mut seen: Vec<(Direction, &'static str)> = Vec::new();
+        for word in words.split_terminator(',') {
+            spec.turn(word.trim(), &mut seen)?;
+        }
+        spec.check()?;
+        Ok(spec)
+    }
+
+    /// Checks the settings of both directions, as [`Knobs::check`] does.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense, and in which direction.
+    pub fn check(&self) -> Result<(), SpecError> {
+        let refused = |direction, source| SpecError::Knob { direction, source };
+        match (self.up.check(), self.down.check()) {
+            (Ok(()), Ok(())) => Ok(()),
+            (Err(up), Err(down)) if up == down => Err(refused(None, up)),
+            (Err(up), _) => Err(refused(Some(Direction::Up), up)),
+            (_, Err(down)) => Err(refused(Some(Direction::Down), down)),
+        }
+    }
+
+    /// Whether the link changes nothing, in either direction.
+    pub fn is_plain(&self) -> bool {
+        self.up.is_plain() && self.down.is_plain()
+    }
+
+    fn turn(
+        &mut self,
+        word: &str,
+        seen: &mut Vec<(Direction, &'static str)>,
+    ) -> Result<(), SpecError> {
+        let (ways, rest): (&[Direction], &str) = match word.split_once(':') {
+            Some(("up", rest)) => (&[Direction::Up], rest),
+            Some(("down", rest)) => (&[Direction::Down], rest),
+            _ => (&[Direction::Up, Direction::Down], word),
+        };
+        if let Some(preset) = PRESETS.iter().find(|preset| preset.name == rest) {
+            let known: Spec = preset.words.parse()?;
+            for way in ways {
+                if seen.iter().any(|(other, _)| other == way) {
+                    return Err(SpecError::PresetLate(preset.name));
+                }
+                seen.push((*way, preset.name));
+                *self.direction_mut(*way) = known.direction(*way).clone();
+            }
+            return Ok(());
+        }
+        let (name, value) = match rest.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (rest, None),
+        };
+        let word = WORDS.iter().find(|word| word.name == name);
+        let word =
+            word.ok_or_else(|| SpecError::Unknown { word: rest.to_owned(), known: known() })?;
+        for way in ways {
+            if seen.contains(&(*way, word.name)) {
+                return Err(SpecError::Twice(word.name));
+            }
+            seen.push((*way, word.name));
+            (word.read)(self.direction_mut(*way), value).map_err(|fault| match fault {
+                Fault::Unit(source) => SpecError::Unit { knob: word.name, source },
+                Fault::Shape => SpecError::Value {
+                    knob: word.name,
+                    wanted: word.wanted,
+                    written: value.unwrap_or_default().to_owned(),
+                },
+            })?;
+        }
+        Ok(())
+    }
+
+    const fn direction_mut(&mut self, direction: Direction) -> &mut Knobs {
+        match direction {
+            Direction::Up => &mut self.up,
+            Direction::Down => &mut self.down,
+        }
     }
 
     /// The settings of one direction.
@@ -111,7 +191,39 @@ impl FromStr for Spec {
 }
 
 impl fmt::Display for Spec {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut comma = "";
+        for word in &WORDS {
+            let name = word.name;
+            let mut write = |way: &str, value: Option<String>| {
+                let Some(value) = value else { return Ok(()) };
+                let equals = if value.is_empty() { "" } else { "=" };
+                write!(f, "{comma}{way}{name}{equals}{value}")?;
+                comma = ",";
+                Ok(())
+            };
+            match ((word.write)(&self.up), (word.write)(&self.down)) {
+                (up, down) if up == down => write("", up)?,
+                (up, down) => {
+                    write("up:", up)?;
+                    write("down:", down)?;
+                }
+            }
+        }
         Ok(())
     }
 }
+
+/// Everything that may be written, for a person who wrote something else.
+fn known() -> String {
+    let words: Vec<&str> = WORDS.iter().map(|word| word.name).collect();
+    let presets: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+    format!(
+        "write {}, or a preset: {}; up: or down: before a word limits it to one direction",
+        words.join(", "),
+        presets.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests;

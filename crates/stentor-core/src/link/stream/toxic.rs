@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::knobs::{Slice, Stall};
 use crate::link::jitter::Jitter;
+use crate::link::trace::Trace;
 use crate::units::{BitRate, Probability};
 
 /// From when a toxic counts its time.
@@ -31,6 +32,8 @@ pub enum Toxic {
     /// Bytes leave no faster than this. (Toxiproxy's KB/s are 1000 bytes, and its 0 is no limit:
     /// [`Toxic::Noop`].)
     Bandwidth(BitRate),
+    /// Bytes leave as a recorded link lets them, in pieces of at most 1500.
+    Recorded(Trace),
     /// The end of the stream leaves so much later than it came.
     SlowClose(Duration),
     /// Everything is thrown away; after the time the connection is closed, with `None` never.
@@ -70,6 +73,7 @@ impl Toxic {
             Toxic::Noop
             | Toxic::Latency { .. }
             | Toxic::Bandwidth(_)
+            | Toxic::Recorded(_)
             | Toxic::SlowClose(_)
             | Toxic::Slicer(_)
             | Toxic::Stall(_)
