@@ -34,13 +34,13 @@ fn losses(case: &Case<'_>) -> Kind {
         let why = packet.crossing.as_ref().and_then(|crossing| crossing.dropped.as_deref());
         let words = || {
             let lost = match why {
-                Some(why) => format!("packet {} lost on the link ({why})", number.0 + 1),
-                None => format!("packet {} was still on its way at the end", number.0 + 1),
+                Some(why) => format!("lost on the link ({why})"),
+                None => "still on its way at the end".to_owned(),
             };
             match again(case, place, from) {
                 Some((second, at)) => {
                     let later = span(at.since(packet.at));
-                    format!("{lost}: sent again as packet {} {later} later", second.0 + 1)
+                    format!("{lost}, sent again {later} later as packet {}", second.0 + 1)
                 }
                 None => lost,
             }
@@ -81,11 +81,11 @@ fn struck(case: &Case<'_>) -> Kind {
             let reached =
                 edges.iter().any(|edge| edge.relation == crate::timeline::cause::Relation::Effect);
             let words = || {
-                let struck = format!("packet {}: a bit was flipped on the link", number.0 + 1);
-                match reached {
-                    true => format!("{struck}, and without a checksum nobody noticed"),
-                    false => format!("{struck}: its checksum is wrong, and the kernel drops it"),
-                }
+                let fate = match reached {
+                    true => "without a checksum nobody noticed",
+                    false => "its checksum is wrong, and the kernel drops it",
+                };
+                format!("a bit was flipped on the link: {fate}")
             };
             kind.add(packet.arrived(), Some(from.opposite()), words).packet(number);
         }

@@ -53,10 +53,7 @@ pub fn remedy(step: &str) -> &'static str {
 ///
 /// # Errors
 /// The mode asked for, or tracing at all, is refused.
-pub fn settle(
-    asked: Option<Mode>,
-    linked: bool,
-) -> Result<(Mode, Option<String>), Complaint> {
+pub fn settle(asked: Option<Mode>, linked: bool) -> Result<(Mode, Option<String>), Complaint> {
     let possible = privilege::probe();
     let refused = |what: &str, refusal: &privilege::Refusal| {
         let step = refusal.step.name();
