@@ -26,4 +26,6 @@ mod tidy;
 #[cfg(target_os = "linux")]
 mod trace;
 mod trace_files;
+#[cfg(target_os = "linux")]
+mod trace_link;
 mod trace_measures;
