@@ -16,6 +16,8 @@ mod exhausted;
 mod figures;
 mod forged;
 mod idle;
+#[cfg(target_os = "linux")]
+mod lab;
 mod naive;
 mod program;
 mod stalled;
@@ -34,6 +36,8 @@ const MEASUREMENTS: &[Measurement] = &[
     ("exhausted", "more clients than places or descriptors", exhausted::measure),
     ("drain", "SIGTERM under load", drain::measure),
     ("loop", "a forged datagram between two services", forged::measure),
+    #[cfg(target_os = "linux")]
+    ("lab", "the lab link against the kernel's TCP: retransmissions, round trips", lab::measure),
     ("trace", "a million packets from the record to the ladder", trace::measure),
 ];
 

@@ -11,6 +11,8 @@ pub mod limits;
 #[cfg(target_os = "linux")]
 pub mod namespace;
 pub mod net;
+#[cfg(target_os = "linux")]
+pub mod priority;
 pub mod privilege;
 pub mod process;
 pub mod resolve;

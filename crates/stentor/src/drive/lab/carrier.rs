@@ -18,6 +18,7 @@ use stentor_os::clock::{self, Stamp};
 use stentor_os::failure::Failure;
 use stentor_os::namespace::Network;
 use stentor_os::net::socket_table::{self, Table};
+use stentor_os::priority;
 use stentor_os::timer::Timer;
 
 use super::ends::{End, Lab, MTU_BYTES};
@@ -27,6 +28,8 @@ use crate::complaint::Complaint;
 
 /// So long before a delivery is due the thread stops sleeping: a timer wakes it some 50 us late.
 const SPIN: Duration = Duration::from_micros(50);
+/// The shortest slice that the scheduler gives.
+const SLICE_NS: u64 = 100_000;
 /// Packets taken from one end before the other has its turn.
 const BATCH: usize = 64;
 /// How long what is inside may take to arrive after the link was told to stop.
@@ -234,6 +237,11 @@ impl Carrier {
     }
 
     fn run(mut self, mut poll: Poll) -> io::Result<Carried> {
+        // On a busy machine a thread that was woken waits for milliseconds, unless it may go before
+        // others. Where neither is allowed, the lateness says what came of it.
+        if priority::real_time().is_err() {
+            let _ = priority::slices_of(SLICE_NS);
+        }
         let mut events = Events::with_capacity(8);
         let mut until = None;
         loop {
