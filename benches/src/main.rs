@@ -18,6 +18,7 @@ mod forged;
 mod idle;
 #[cfg(target_os = "linux")]
 mod lab;
+mod link;
 mod naive;
 mod program;
 mod stalled;
@@ -36,6 +37,7 @@ const MEASUREMENTS: &[Measurement] = &[
     ("exhausted", "more clients than places or descriptors", exhausted::measure),
     ("drain", "SIGTERM under load", drain::measure),
     ("loop", "a forged datagram between two services", forged::measure),
+    ("link", "the link engine alone, in virtual time", link::measure),
     #[cfg(target_os = "linux")]
     ("lab", "the lab link against the kernel's TCP: retransmissions, round trips", lab::measure),
     ("trace", "a million packets from the record to the ladder", trace::measure),

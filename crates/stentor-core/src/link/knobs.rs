@@ -233,6 +233,27 @@ impl Knobs {
         }
     }
 
+    /// What of these settings a stream can carry, and the words of what was left out: for presets,
+    /// which describe whole links, when the roof says what is not in force.
+    pub fn on_streams(&self) -> (Knobs, Vec<&'static str>) {
+        let plain = Knobs::default();
+        let mut carried = self.clone();
+        let mut left_out = Vec::new();
+        while let Err(KnobError::Tier { knob, .. }) = carried.check_stream() {
+            match knob {
+                "loss" => carried.loss = plain.loss,
+                "burst" => carried.burst = None,
+                "every" => carried.every = None,
+                "duplicate" => carried.duplicate = plain.duplicate,
+                "reorder" => carried.reorder = plain.reorder,
+                "queue" => carried.queue = None,
+                _ => carried.slots = None,
+            }
+            left_out.push(knob);
+        }
+        (carried, left_out)
+    }
+
     /// Whether the link changes nothing.
     pub fn is_plain(&self) -> bool {
         *self == Knobs::default()

@@ -199,7 +199,7 @@ impl<P: Clone> Link<P> {
     pub fn handle(&mut self, now: Moment, unit: Unit<P>, log: &mut impl FnMut(Decision)) {
         self.advance(now);
         self.counters.taken += 1;
-        self.counters.taken_bytes += unit.bytes as u64;
+        self.counters.taken_bytes = self.counters.taken_bytes.saturating_add(unit.bytes as u64);
         let seq = self.counters.taken;
         let rolls = self.luck.roll(&self.knobs, seq);
         let at = self.now;
@@ -267,12 +267,12 @@ impl<P: Clone> Link<P> {
         let (seq, copy, at) = (delivery.seq, delivery.copy, delivery.sent);
         let mut note = |knob, what| log(Decision { seq, copy, at, knob, what });
         let bytes = delivery.bytes as u64;
-        if self.inside() >= UNITS_MAX || self.inside_bytes + bytes > BYTES_MAX {
+        if self.inside() >= UNITS_MAX || self.inside_bytes.saturating_add(bytes) > BYTES_MAX {
             self.counters.lose(Knob::Flight);
             return note(Knob::Flight, What::Dropped);
         }
         let full = match self.knobs.queue.unwrap_or(QUEUE_DEFAULT) {
-            Queue::Bytes(limit) => self.queued_bytes + bytes > limit,
+            Queue::Bytes(limit) => self.queued_bytes.saturating_add(bytes) > limit,
             Queue::Units(limit) => self.queue.len() as u64 >= limit,
         };
         // What finds the transmitter free need not wait; how long the queue is does not matter.

@@ -59,7 +59,7 @@ impl Transmitter {
                 }
                 let needed = (bytes - *left).div_ceil(OPPORTUNITY_BYTES);
                 *left = *left + needed * OPPORTUNITY_BYTES - bytes;
-                *next += needed;
+                *next = next.saturating_add(needed);
                 known.moment(*next - 1)
             }
             Transmitter::Table(table) => table.passes(start, bytes),
@@ -78,7 +78,7 @@ impl Opportunities {
         let (period, now) = (self.period_ns(), moment.as_nanos());
         let into = now % period;
         let gone = self.stamps_ms.partition_point(|ms| ms * 1_000_000 <= into);
-        now / period * self.len() + gone as u64
+        (now / period).saturating_mul(self.len()).saturating_add(gone as u64)
     }
 
     /// When the opportunity of this number comes.

@@ -118,6 +118,22 @@ fn each_tier_refuses_what_it_cannot_do() {
 }
 
 #[test]
+fn a_stream_carries_what_it_can_of_a_preset() {
+    for preset in PRESETS {
+        let whole = preset.name.parse::<Spec>().unwrap().down;
+        let (carried, _) = whole.on_streams();
+        assert!(carried.check().is_ok() && carried.check_stream().is_ok(), "{}", preset.name);
+        assert_eq!((carried.delay, carried.rate), (whole.delay, whole.rate));
+    }
+    let all = "loss=1%,burst=1%/2%,every=2,duplicate=1%,reorder=1%,rate=1M,queue=3p,slots=1ms,\
+               delay=1ms,corrupt=1%,order=free";
+    let (carried, left_out) = all.parse::<Spec>().unwrap().up.on_streams();
+    let carried = Spec { up: carried.clone(), down: carried };
+    assert_eq!(carried.to_string(), "delay=1ms,rate=8Mbit,corrupt=1%");
+    assert_eq!(left_out.join(" "), "loss burst every duplicate reorder queue slots");
+}
+
+#[test]
 fn words_turn_only_the_knobs_they_name() {
     let base: Spec = "delay=20ms,loss=1%,rate=1Mbit".parse().unwrap();
     let turned = base.with("down:loss=0%,up:rate=none").unwrap();

@@ -9,7 +9,6 @@ use std::time::Duration;
 use super::knobs::Stall;
 use super::toxic::{Named, Since, Toxic};
 use crate::link::jitter::delayed;
-use crate::link::trace::OPPORTUNITY_BYTES;
 use crate::link::transmitter::Transmitter;
 use crate::moment::Moment;
 use crate::seed::{Dice, Seed};
@@ -25,7 +24,7 @@ const LOSSES_MAX: u32 = 6;
 /// The most bytes that leave as one at a rate.
 const QUANTUM_MAX: usize = 64 << 10;
 /// The most bytes that leave as one along a trace: those of one opportunity.
-const QUANTUM_OF_TRACE: usize = OPPORTUNITY_BYTES as usize;
+const QUANTUM_OF_TRACE: usize = 1500;
 
 /// What moves along the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,8 +139,13 @@ impl Stage {
         if self.ended && matches!(piece, Piece::Bytes(_) | Piece::End) {
             return;
         }
-        let throws = matches!(self.named.toxic, Toxic::Timeout(_) | Toxic::ResetPeer { .. });
-        if self.strikes && throws && matches!(piece, Piece::Bytes(_)) {
+        // An end that passed would begin an orderly close, which no reset can follow.
+        let throws = match piece {
+            Piece::Bytes(_) => self.named.toxic.swallows(),
+            Piece::End => matches!(self.named.toxic, Toxic::ResetPeer { .. }),
+            Piece::Close | Piece::Reset => false,
+        };
+        if self.strikes && throws {
             self.threw_away = true;
             return;
         }
@@ -201,10 +205,10 @@ impl Stage {
     /// Everything it holds, in order, for a chain that goes on without it, and behind it how the
     /// stream ends if bytes of it are gone.
     pub(super) fn dissolve(self) -> Vec<Piece> {
-        let word = match self.named.toxic {
-            Toxic::Timeout(_) => Some(Piece::Close),
-            Toxic::ResetPeer { .. } if self.threw_away => Some(Piece::Reset),
-            _ => None,
+        let word = match self.last_word() {
+            Piece::Close if matches!(self.named.toxic, Toxic::Timeout(_)) => Some(Piece::Close),
+            Piece::Reset if self.threw_away => Some(Piece::Reset),
+            Piece::Bytes(_) | Piece::End | Piece::Close | Piece::Reset => None,
         };
         let word = word.filter(|_| self.strikes && !self.ended);
         self.held.into_iter().map(Held::rest).chain(word).collect()
@@ -225,19 +229,26 @@ impl Stage {
         if !self.strikes || self.ended {
             return None;
         }
-        match self.named.toxic {
-            Toxic::Timeout(after) => Some((self.begun + after?, Piece::Close)),
-            Toxic::ResetPeer { after, since: Since::Begin } => {
-                Some((self.begun + after, Piece::Reset))
-            }
-            Toxic::ResetPeer { after, since: Since::Data } => {
-                Some((self.touched? + after, Piece::Reset))
-            }
-            Toxic::HalfClose(after) => Some((self.begun + after, Piece::End)),
-            Toxic::LimitData(limit) if self.passed >= limit => {
-                Some((self.touched?.max(self.left), Piece::Close))
-            }
-            _ => None,
+        if let Toxic::LimitData(limit) = self.named.toxic {
+            let at = self.touched?.max(self.left);
+            return (self.passed >= limit).then_some((at, Piece::Close));
+        }
+        let (after, since) = self.named.toxic.ends_after()?;
+        let from = match since {
+            Since::Begin => self.begun,
+            Since::Data => self.touched?,
+        };
+        Some((from + after, self.last_word()))
+    }
+
+    /// How its toxic ends the stream, if it does.
+    const fn last_word(&self) -> Piece {
+        if matches!(self.named.toxic, Toxic::HalfClose(_)) {
+            Piece::End
+        } else if matches!(self.named.toxic, Toxic::ResetPeer { .. }) {
+            Piece::Reset
+        } else {
+            Piece::Close
         }
     }
 
@@ -308,18 +319,21 @@ impl Stage {
         roll: f64,
         len: usize,
     ) -> Option<(Moment, usize)> {
-        let at = match &self.named.toxic {
-            _ if !self.strikes => ready,
-            Toxic::Latency { delay, jitter } => {
-                let offset = jitter.map_or(0, |jitter| jitter.offset_ns(roll));
-                (came + delayed(*delay, offset)).max(self.left)
-            }
-            Toxic::SlowClose(delay) => ready.max(came + *delay),
-            Toxic::Stall(stall) => out_of_silence(ready, self.begun, *stall),
-            Toxic::LimitData(limit) if self.passed >= *limit => return None,
-            _ => ready,
-        };
-        Some((at, len))
+        let toxic = &self.named.toxic;
+        if !self.strikes {
+            Some((ready, len))
+        } else if let Toxic::Latency { delay, jitter } = toxic {
+            let offset = jitter.map_or(0, |jitter| jitter.offset_ns(roll));
+            Some(((came + delayed(*delay, offset)).max(self.left), len))
+        } else if let Toxic::SlowClose(delay) = toxic {
+            Some((ready.max(came + *delay), len))
+        } else if let Toxic::Stall(stall) = toxic {
+            Some((out_of_silence(ready, self.begun, *stall), len))
+        } else if matches!(toxic, Toxic::LimitData(limit) if self.passed >= *limit) {
+            None
+        } else {
+            Some((ready, len))
+        }
     }
 
     fn corrupt(&mut self, piece: &mut Piece) {
@@ -349,9 +363,11 @@ fn out_of_silence(at: Moment, begun: Moment, stall: Stall) -> Moment {
 
 /// What sends bytes for a toxic that limits their rate.
 fn transmitter(toxic: &Toxic) -> Transmitter {
-    match toxic {
-        Toxic::Bandwidth(rate) => Transmitter::new(Some(*rate), None),
-        Toxic::Recorded(trace) => Transmitter::new(None, Some(trace)),
-        _ => Transmitter::Instant,
+    if let Toxic::Bandwidth(rate) = toxic {
+        Transmitter::new(Some(*rate), None)
+    } else if let Toxic::Recorded(trace) = toxic {
+        Transmitter::new(None, Some(trace))
+    } else {
+        Transmitter::Instant
     }
 }

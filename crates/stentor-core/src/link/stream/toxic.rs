@@ -39,7 +39,8 @@ pub enum Toxic {
     /// Everything is thrown away; after the time the connection is closed, with `None` never.
     /// Removing it closes the connection: its bytes are gone.
     Timeout(Option<Duration>),
-    /// Everything is thrown away, and after the time the connection is reset.
+    /// Everything is thrown away, the end of the stream too, and after the time the connection is
+    /// reset. Removing it resets a connection whose bytes are gone.
     ResetPeer {
         /// How long.
         after: Duration,
@@ -83,6 +84,32 @@ impl Toxic {
             | Toxic::LimitData(_)
             | Toxic::HalfClose(_)
             | Toxic::Corrupt(_) => false,
+        }
+    }
+}
+
+impl Toxic {
+    /// Whether no byte passes it.
+    pub(super) const fn swallows(&self) -> bool {
+        matches!(self, Toxic::Timeout(_) | Toxic::ResetPeer { .. })
+    }
+
+    /// After how long it ends the stream by itself, and from when that counts.
+    pub(super) const fn ends_after(&self) -> Option<(Duration, Since)> {
+        match self {
+            Toxic::Timeout(Some(after)) | Toxic::HalfClose(after) => Some((*after, Since::Begin)),
+            Toxic::ResetPeer { after, since } => Some((*after, *since)),
+            Toxic::Timeout(None)
+            | Toxic::Noop
+            | Toxic::Latency { .. }
+            | Toxic::Bandwidth(_)
+            | Toxic::Recorded(_)
+            | Toxic::SlowClose(_)
+            | Toxic::Slicer(_)
+            | Toxic::LimitData(_)
+            | Toxic::Stall(_)
+            | Toxic::Corrupt(_)
+            | Toxic::LossAsDelay { .. } => None,
         }
     }
 }

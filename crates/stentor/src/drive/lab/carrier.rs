@@ -167,7 +167,7 @@ impl Running {
 
 /// Looks at the sockets of this thread's network.
 fn nothing_owed() -> bool {
-    let rows = [Table::Tcp, Table::Tcp6].map(|table| socket_table::read_here(table));
+    let rows = [Table::Tcp, Table::Tcp6].map(socket_table::read_here);
     rows.into_iter().flatten().flatten().all(|row| {
         let waits = ["SYN-SENT", "SYN-RECEIVED", "FIN-WAIT-1", "CLOSING", "LAST-ACK"];
         row.send_queue_bytes == 0 && !waits.contains(&row.state)

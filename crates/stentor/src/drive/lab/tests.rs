@@ -16,8 +16,7 @@ use stentor_os::process::fork_into;
 
 use super::*;
 
-/// Runs `work` in a process of its own, with one thread and both networks; says so and passes where
-/// the system refuses them.
+/// Runs `work` on a link, in a process of its own.
 fn on_a_link(words: &str, seed: u64, work: impl Fn(&Running) -> Check) {
     on_a_link_that_strikes(words, seed, Strikes::Transport, work);
 }
@@ -31,22 +30,32 @@ fn on_a_link_that_strikes(
     strikes: Strikes,
     work: impl Fn(&Running) -> Check,
 ) {
+    apart(&format!("--link {words} --seed {seed}"), || {
+        let lab = Lab::enter().unwrap();
+        let settings = Settings { strikes, ..settings(words, seed) };
+        let link = lab.begin(settings, clock::stamp(), Some(2000)).unwrap();
+        let check = work(&link);
+        let carried = link.stop().unwrap();
+        adds_up(&carried);
+        check(&carried);
+    });
+}
+
+fn settings(words: &str, seed: u64) -> Settings {
+    let spec: Spec = words.parse().unwrap();
+    Settings::of(&spec, Seed(seed)).unwrap()
+}
+
+/// Runs `work` in a process of its own, with one thread; says so and passes where the system allows no
+/// link.
+fn apart(name: &str, work: impl FnOnce()) {
     if let Err(complaint) = Lab::possible() {
         eprintln!("SKIPPED: {complaint}");
         return;
     }
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     let child = fork_into(&[], || {
-        let done = catch_unwind(AssertUnwindSafe(|| {
-            let lab = Lab::enter().unwrap();
-            let spec: Spec = words.parse().unwrap();
-            let settings = Settings { strikes, ..Settings::of(&spec, Seed(seed)).unwrap() };
-            let link = lab.begin(settings, clock::stamp(), Some(2000)).unwrap();
-            let check = work(&link);
-            let carried = link.stop().unwrap();
-            adds_up(&carried);
-            check(&carried);
-        }));
+        let done = catch_unwind(AssertUnwindSafe(work));
         let words = match done {
             Ok(()) => "done".to_owned(),
             Err(panic) => match panic.downcast::<String>() {
@@ -61,7 +70,7 @@ fn on_a_link_that_strikes(
     let mut answer = String::new();
     ours.read_to_string(&mut answer).unwrap();
     child.wait().unwrap();
-    assert_eq!(answer, "done", "--link {words} --seed {seed}");
+    assert_eq!(answer, "done", "{name}");
 }
 
 fn nothing_more() -> Check {
@@ -249,5 +258,48 @@ fn a_link_that_is_told_to_stop_delivers_what_is_inside() {
         let client = UdpSocket::bind("10.0.0.2:0").unwrap();
         client.send_to(b"lost", "10.0.0.1:9").unwrap();
         nothing_more()
+    });
+}
+
+/// Runs a shell's words at both ends of a link.
+fn shells(link: &str, server: &str, clients: &[&str]) -> Outcome {
+    let shell = |words: &&str| vec!["sh".into(), "-c".into(), (*words).into()];
+    let programs =
+        Programs { server: shell(&server), clients: clients.iter().map(shell).collect() };
+    run(settings(link, 1), &programs, Some(64)).unwrap()
+}
+
+#[test]
+fn programs_run_at_the_ends_and_their_codes_are_passed_on() {
+    apart("a server that ends by itself", || {
+        let Outcome { code, clients_started, .. } = shells("delay=1ms", "exit 7", &["exit 1"]);
+        assert_eq!((code, clients_started), (7, false));
+    });
+    if std::process::Command::new("python3").arg("--version").output().is_err() {
+        return eprintln!("SKIPPED: no python3 here");
+    }
+    let server = "exec python3 -I -S -c '
+import socket
+l = socket.create_server((\"127.0.0.1\", 12000))
+while True:
+    s, _ = l.accept()
+    s.sendall(s.recv(100).upper())
+    s.close()
+'";
+    let client = "exec python3 -I -S -c '
+import socket
+s = socket.create_connection((\"127.0.0.1\", 12000))
+s.sendall(b\"hello\")
+exit(s.recv(100) != b\"HELLO\")
+'";
+    apart("a server for ever", || {
+        let outcome = shells("delay=5ms,loss=10%", server, &[client, client]);
+        assert_eq!((outcome.code, outcome.clients_started), (0, true));
+        let Carried { up, down, .. } = outcome.carried;
+        assert!(up.link.taken >= 8 && down.link.taken >= 6, "{up:?} {down:?}");
+    });
+    apart("a client that fails", || {
+        let outcome = shells("delay=1ms", server, &[client, "exit 3"]);
+        assert_eq!((outcome.code, outcome.interrupted), (3, false));
     });
 }
