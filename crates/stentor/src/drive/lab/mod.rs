@@ -14,8 +14,6 @@ mod ends;
 mod passage;
 mod programs;
 mod settings;
-#[cfg(test)]
-mod tests;
 
 pub use carrier::{Activity, Running};
 pub use ends::{CLIENT, Lab, SERVER};

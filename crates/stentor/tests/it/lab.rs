@@ -14,7 +14,7 @@ use stentor_os::clock;
 use stentor_os::net::option::set_int;
 use stentor_os::process::fork_into;
 
-use super::*;
+use stentor::drive::lab::*;
 
 /// Runs `work` on a link, in a process of its own.
 fn on_a_link(words: &str, seed: u64, work: impl Fn(&Running) -> Check) {
@@ -290,7 +290,7 @@ while True:
 import socket
 s = socket.create_connection((\"127.0.0.1\", 12000))
 s.sendall(b\"hello\")
-exit(s.recv(100) != b\"HELLO\")
+raise SystemExit(s.recv(100) != b\"HELLO\")
 '";
     apart("a server for ever", || {
         let outcome = shells("delay=5ms,loss=10%", server, &[client, client]);
