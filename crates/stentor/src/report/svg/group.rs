@@ -63,7 +63,7 @@ pub(in crate::report) fn group(ladder: &Ladder, place: usize, rows_max: usize) -
     picture.findings(group);
     let rows = group.rows.len().min(rows_max);
     Drawn {
-        body: format!("{}{under}\n{}", picture.heading, picture.body),
+        body: format!("{}{under}\n{}{}", picture.heading, picture.crossing, picture.body),
         height: picture.y + 18,
         rows,
         undrawn: group.rows.len() - rows,
@@ -85,6 +85,8 @@ pub(super) struct Picture<'a> {
     pub(super) ladder: &'a Ladder,
     heading: String,
     pub(super) body: String,
+    /// Arrows from one row to another, below what they cross.
+    pub(super) crossing: String,
     pub(super) y: usize,
     calls: BTreeMap<u32, Spot>,
     /// Where the arrows begin and end; those that have not arrived end where they begin.
@@ -98,6 +100,7 @@ impl<'a> Picture<'a> {
             ladder,
             heading: String::new(),
             body: String::new(),
+            crossing: String::new(),
             y: 0,
             calls: BTreeMap::new(),
             packets: BTreeMap::new(),

@@ -50,7 +50,7 @@ impl Picture<'_> {
                  <path class=\"cross\" d=\"M{left} {above}L{right} {below}M{right} {above}L{left} {below}\"/>\
                  <text x=\"{beside}\" y=\"{}\" class=\"label zero\" text-anchor=\"{anchor}\">{}</text>",
                 bottom + 5,
-                escape(&short(&harm, 22)),
+                escape(&short(&harm.replace(" on the link", ""), 22)),
             );
         }
         self.body.push_str("</g>\n");
@@ -75,11 +75,16 @@ impl Picture<'_> {
         let (title, to_calls) = (escape(&self.title(arrow)), self.tied_calls(arrow));
         let again = if copy > 0 { "again " } else { "" };
         let transit = words::transit(arrow, copy).unwrap_or_default();
+        // Below the labels of the rows that it crosses.
+        let _ = writeln!(
+            self.crossing,
+            "<g class=\"item packet\" data-key=\"p{place}\" data-to=\"{to_calls}\"><title>{title}</title>\
+             <path class=\"shaft {grade}\" d=\"M{from} {top}L{to} {bottom}\"/>\
+             <path class=\"head {grade}\" d=\"M{to} {bottom}l{point} -5v9z\"/></g>"
+        );
         let _ = writeln!(
             self.body,
             "<g class=\"item packet\" data-key=\"p{place}\" data-to=\"{to_calls}\"><title>{title}</title>\
-             <path class=\"shaft {grade}\" d=\"M{from} {top}L{to} {bottom}\"/>\
-             <path class=\"head {grade}\" d=\"M{to} {bottom}l{point} -5v9z\"/>\
              <text x=\"{x}\" y=\"{}\" class=\"payload\" text-anchor=\"{anchor}\">{again}{}</text></g>",
             bottom + 12,
             escape(&transit),
