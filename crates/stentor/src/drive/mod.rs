@@ -3,6 +3,7 @@
 #[cfg(target_os = "linux")]
 pub mod exchange;
 pub mod http;
+pub mod impair;
 #[cfg(target_os = "linux")]
 pub mod lab;
 pub mod race;

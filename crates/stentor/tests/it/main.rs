@@ -1,10 +1,9 @@
 //! The integration tests: the real binary on real sockets.
 //!
-//! `program` runs it; `both`, `serve`, `send`, `fetch` and `learn` are a module for each verb;
-//! `lab`
-//! and `trace_link` are the link between two private networks; `lecture` puts the lecture's programs at
-//! either end; `samples` are records of traces, which `trace_files` and `trace_measures` judge and
-//! time as files; `help` keeps the golden help; `tidy` keeps what a compiler cannot.
+//! `program` runs it; `both`, `serve`, `send`, `fetch`, `impair` and `learn` are a module for each verb;
+//! `lab` and `trace_link` are the link between two private networks; `lecture` puts the lecture's
+//! programs at either end; `samples` are records of traces, which `trace_files` and `trace_measures`
+//! judge and time as files; `help` keeps the golden help; `tidy` keeps what a compiler cannot.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,6 +16,7 @@
 mod both;
 mod fetch;
 mod help;
+mod impair;
 #[cfg(target_os = "linux")]
 mod lab;
 mod learn;

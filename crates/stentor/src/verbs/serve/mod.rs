@@ -18,7 +18,6 @@ use crate::report::json::{self, Envelope};
 use crate::report::{console, log};
 
 pub use plan::Args;
-pub(super) use plan::fresh_seed;
 
 /// Serves until a signal, or the one conversation of `--once`.
 ///

@@ -13,7 +13,7 @@ use super::{RunArgs, ViewArgs};
 use crate::complaint::{Complaint, Exit};
 use crate::drive::lab;
 use crate::drive::trace::{self, Link, Plan};
-use crate::verbs::serve::fresh_seed;
+use crate::verbs::seed;
 
 /// Where the programs run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -86,7 +86,7 @@ fn link(words: &str, seed: Option<u64>) -> Result<Link, Complaint> {
     let spec: Spec = words
         .parse()
         .map_err(|error| Complaint::usage(format!("--link: {error}"), "See docs/impair.md."))?;
-    let seed = Seed(seed.unwrap_or_else(fresh_seed));
+    let seed = seed::given_or_fresh(seed);
     Ok(Link { words: words.to_owned(), settings: lab::Settings::of(&spec, seed)? })
 }
 
