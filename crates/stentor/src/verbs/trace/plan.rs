@@ -5,7 +5,6 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use stentor_core::link::Spec;
-use stentor_core::seed::Seed;
 use stentor_core::timeline::ladder::{Filter, Only};
 use stentor_core::timeline::record::{Mode, Pid, Wire};
 
