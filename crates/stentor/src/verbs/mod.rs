@@ -6,6 +6,8 @@ pub mod generate;
 pub mod impair;
 pub mod learn;
 pub mod link;
+#[cfg(target_os = "linux")]
+mod programs;
 mod seed;
 pub mod send;
 pub mod serve;
