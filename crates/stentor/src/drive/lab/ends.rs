@@ -7,8 +7,8 @@ use stentor_os::namespace::{self, Kind, Network, Prefix, Refusal, Route, Step, T
 use stentor_os::privilege;
 use stentor_os::tun::Tun;
 
-use crate::complaint::{Complaint, Exit};
-use crate::drive::trace::remedy;
+use crate::complaint::Complaint;
+use crate::drive::trace::no_link;
 
 /// The server's addresses on the link. Its 127.0.0.1 is reached from the client's end, too.
 pub const SERVER: (Ipv4Addr, Ipv6Addr) =
@@ -68,7 +68,7 @@ impl Lab {
             let (client, without_ipv6) = End::make(Kind::Network, Role::Client)?;
             Ok(Lab { server, client, without_ipv6 })
         };
-        made().map_err(|refusal| impossible(refusal.step.name(), &refusal.to_string()))
+        made().map_err(|refusal| no_link(refusal.step.name(), refusal))
     }
 
     /// Whether [`Lab::enter`] would work; tried in a child.
@@ -77,7 +77,7 @@ impl Lab {
     /// As [`Lab::enter`].
     pub fn possible() -> Result<(), Complaint> {
         let refused = privilege::probe().lab_link;
-        refused.map_err(|refusal| impossible(refusal.step.name(), &refusal.to_string()))
+        refused.map_err(|refusal| no_link(refusal.step.name(), refusal))
     }
 
     /// The network of the server: for programs and threads that shall be there.
@@ -94,15 +94,6 @@ impl Lab {
     pub fn without_ipv6(&self) -> Option<&str> {
         self.without_ipv6.as_deref()
     }
-}
-
-/// What is refused, and what works without it.
-fn impossible(step: &str, refusal: &str) -> Complaint {
-    Complaint::new(
-        Exit::Impossible,
-        format!("a link between private networks: {refusal}"),
-        remedy(step),
-    )
 }
 
 fn at(step: Step) -> impl Fn(std::io::Error) -> Refusal {

@@ -27,7 +27,7 @@ use crate::drive::lab;
 use packets::Witness;
 use translate::Translator;
 
-pub use possible::{remedy, settle};
+pub use possible::{no_link, remedy, settle};
 
 /// What to run, and how.
 #[derive(Clone, Debug)]

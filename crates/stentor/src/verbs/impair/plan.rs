@@ -197,12 +197,13 @@ impl Plan {
             link: self.spec.to_string(),
             scenario: self.scenario.is_some(),
             seed: self.seed.0,
+            programs: Vec::new(),
         }
     }
 }
 
 /// `--link`, changed by `--up` and `--down`.
-fn spec(args: &Args) -> Result<Spec, Complaint> {
+pub(super) fn spec(args: &Args) -> Result<Spec, Complaint> {
     let mut spec = args.link.clone().unwrap_or_default().spec;
     for (name, words) in [("up", &args.up), ("down", &args.down)] {
         let Some(words) = words else { continue };
