@@ -9,6 +9,8 @@ pub mod listener;
 pub mod option;
 pub mod poll;
 pub mod queues;
+#[cfg(target_os = "linux")]
+pub mod snmp;
 pub mod sockaddr;
 pub mod socket_table;
 #[cfg(target_os = "linux")]
