@@ -20,6 +20,8 @@ mod figures;
 mod forged;
 mod idle;
 mod impair;
+#[cfg(target_os = "linux")]
+mod lab;
 mod link;
 mod naive;
 mod program;
@@ -50,6 +52,8 @@ const MEASUREMENTS: &[Measurement] = &[
         impair::measure,
     ),
     ("link", "the link engine alone, in virtual time", link::measure),
+    #[cfg(target_os = "linux")]
+    ("lab", "the lab link against the kernel's TCP: retransmissions, round trips", lab::measure),
     ("trace", "a million packets from the record to the ladder", trace::measure),
 ];
 

@@ -12,7 +12,7 @@ pub fn nanoseconds() -> u64 {
 }
 
 /// What CLOCK_MONOTONIC showed at the first call: for alarms that the kernel sets by it.
-pub(crate) fn began_ns() -> u64 {
+pub fn began_ns() -> u64 {
     *BEGAN_NS.get_or_init(|| read(libc::CLOCK_MONOTONIC))
 }
 

@@ -11,6 +11,8 @@ pub mod limits;
 #[cfg(target_os = "linux")]
 pub mod namespace;
 pub mod net;
+#[cfg(target_os = "linux")]
+pub mod priority;
 pub mod privilege;
 pub mod process;
 pub mod resolve;
@@ -19,3 +21,5 @@ pub mod terminal;
 pub mod timer;
 #[cfg(target_os = "linux")]
 pub mod tracee;
+#[cfg(target_os = "linux")]
+pub mod tun;

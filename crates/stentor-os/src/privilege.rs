@@ -65,6 +65,8 @@ impl std::error::Error for Refusal {
 pub struct Possible {
     /// A private network whose packets can be captured.
     pub private_network: Result<(), Refusal>,
+    /// Two private networks joined by TUN devices.
+    pub lab_link: Result<(), Refusal>,
     /// Capturing packets of the network as it is.
     pub host_packets: Result<(), Refusal>,
     /// Tracing the calls of own children.

@@ -85,7 +85,7 @@ pub fn ended(pid: u32) -> io::Result<()> {
     }
 }
 
-/// Asks a child that was not waited for to end (SIGTERM).
+/// Asks a process to end (SIGTERM, kill(2)); of a child that was not waited for the number is its own.
 pub fn terminate(pid: u32) -> io::Result<()> {
     Ok(nix::sys::signal::kill(child(pid)?, Signal::SIGTERM)?)
 }

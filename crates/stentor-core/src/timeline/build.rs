@@ -14,7 +14,7 @@ use super::ladder::{
     Remarked, Row, Side, StateMark,
 };
 use super::matcher::Explained;
-use super::record::{Life, Mode, Outcome, Pid, Place, Record, Remark, SocketId, TcpState};
+use super::record::{Life, Mode, Outcome, Packet, Pid, Place, Record, Remark, SocketId, TcpState};
 use super::{Both, Lane, excerpt, verdict, words};
 use crate::moment::Moment;
 
@@ -125,7 +125,7 @@ impl Builder<'_> {
         if !self.filter.without_packets {
             for (number, _) in &draft.packets {
                 let Some(packet) = self.record.packets.get(number.index()) else { continue };
-                rows.push(Row { at: packet.at, mark: Mark::Packet(number.0) });
+                rows.extend(packet_rows(packet, number.0));
             }
         }
         for (at, lane, state) in self.looks.marks(self.record, place, draft) {
@@ -147,13 +147,14 @@ impl Builder<'_> {
     /// time at all.
     fn rank(&self, mark: &Mark) -> u8 {
         match mark {
+            Mark::Arrives(..) => 0,
             Mark::CallEnds(_, number) => {
                 let call = self.record.calls.get(*number as usize);
                 if call.is_some_and(|call| call.left == Some(call.entered)) { 4 } else { 0 }
             }
             Mark::State(..) => 1,
             Mark::Call(..) | Mark::CallBegins(..) => 2,
-            Mark::Packet(_) => 3,
+            Mark::Packet(_) | Mark::Departs(_) => 3,
         }
     }
 
@@ -185,7 +186,9 @@ impl Builder<'_> {
                 Mark::Call(_, number) | Mark::CallBegins(_, number) | Mark::CallEnds(_, number) => {
                     mark(&mut calls, number);
                 }
-                Mark::Packet(number) => mark(&mut packets, number),
+                Mark::Packet(number) | Mark::Departs(number) | Mark::Arrives(number, _) => {
+                    mark(&mut packets, number);
+                }
                 Mark::State(..) => {}
             }
         }
@@ -197,7 +200,9 @@ impl Builder<'_> {
                 Mark::Call(_, it) | Mark::CallBegins(_, it) | Mark::CallEnds(_, it) => {
                     *it = calls.get(*it as usize).copied().unwrap_or(ABSENT);
                 }
-                Mark::Packet(it) => *it = packets.get(*it as usize).copied().unwrap_or(ABSENT),
+                Mark::Packet(it) | Mark::Departs(it) | Mark::Arrives(it, _) => {
+                    *it = packets.get(*it as usize).copied().unwrap_or(ABSENT);
+                }
                 Mark::State(..) => {}
             }
         }
@@ -308,6 +313,7 @@ impl Builder<'_> {
                 captured: u32::try_from(packet.bytes.len()).unwrap_or(u32::MAX),
                 length: packet.length,
                 links: began..u32::try_from(ladder.links.len()).unwrap_or(ABSENT),
+                crossing: packet.crossing.clone(),
             });
         }
     }
@@ -339,13 +345,27 @@ fn number(list: &mut [u32]) -> impl Iterator<Item = u32> {
     })
 }
 
-/// A call's begin and end with nothing between them become one row.
+/// The rows of a packet: one, or where a lab link carried it one for each of its ends.
+fn packet_rows(packet: &Packet, number: u32) -> Vec<Row> {
+    let Some(crossing) = &packet.crossing else {
+        return vec![Row { at: packet.at, mark: Mark::Packet(number) }];
+    };
+    let departs = Row { at: packet.at, mark: Mark::Departs(number) };
+    let arrives = |(copy, at): (u32, &Moment)| Row { at: *at, mark: Mark::Arrives(number, copy) };
+    std::iter::once(departs).chain((0..).zip(&crossing.arrivals).map(arrives)).collect()
+}
+
+/// A begin and an end with nothing between them become one row: of a call, of a packet's way.
 fn join(rows: &mut Vec<Row>) {
     rows.dedup_by(|row, last| match (row.mark, last.mark) {
         (Mark::CallEnds(lane, call), Mark::CallBegins(other, begun))
             if (lane, call) == (other, begun) =>
         {
             last.mark = Mark::Call(lane, call);
+            true
+        }
+        (Mark::Arrives(packet, 0), Mark::Departs(left)) if packet == left => {
+            last.mark = Mark::Packet(packet);
             true
         }
         _ => false,

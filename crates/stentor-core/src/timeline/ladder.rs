@@ -11,7 +11,7 @@ use super::Lane;
 use super::call::CallName;
 use super::cause::{CallNo, Grade, PacketNo, Relation, Rule};
 use super::header::Headers;
-use super::record::{Direction, Header, Pid, SocketId, TcpState, Tid};
+use super::record::{Crossing, Direction, Header, Pid, SocketId, TcpState, Tid};
 use super::verdict::Finding;
 use crate::moment::Moment;
 
@@ -114,8 +114,13 @@ pub enum Mark {
     CallBegins(Lane, u32),
     /// It came back; its bar ends, and its outcome is known.
     CallEnds(Lane, u32),
-    /// A packet; across the wire.
+    /// A packet; across the wire. One that a lab link delayed arrived before anything else happened
+    /// here.
     Packet(u32),
+    /// A packet left its end for a lab link; when it arrived has rows of its own, if it did.
+    Departs(u32),
+    /// It arrived at the other end, or (from 1 on) its copies did.
+    Arrives(u32, u32),
     /// State or queues changed; in the socket's column of `lane`.
     State(Lane, StateMark),
 }
@@ -174,6 +179,8 @@ pub struct Arrow {
     pub length: u32,
     /// Its ties: places in [`Ladder::links`].
     pub links: Range<u32>,
+    /// What became of it on the lab link; none where there was none.
+    pub crossing: Option<Box<Crossing>>,
 }
 
 /// TCP's numbers as people count them.

@@ -101,6 +101,9 @@ pub struct Header {
     pub snaplen: u32,
     /// CLOCK_REALTIME at [`Moment::START`], in nanoseconds since 1970.
     pub began_unix_ns: u64,
+    /// The lab link that every packet crossed, in its own words with its seed; none if packets went
+    /// over `lo` or a real network.
+    pub link: Option<String>,
 }
 
 impl Default for Header {
@@ -114,6 +117,7 @@ impl Default for Header {
             wire: Wire::default(),
             snaplen: 0,
             began_unix_ns: 0,
+            link: None,
         }
     }
 }
@@ -458,6 +462,39 @@ pub struct Packet {
     pub bytes: Box<[u8]>,
     /// Its whole length on the wire, in bytes, link header included.
     pub length: u32,
+    /// What became of it on the lab link, which took it at `at`; none where there was no such link.
+    pub crossing: Option<Box<Crossing>>,
+}
+
+/// What a lab link did with a packet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Crossing {
+    /// When it was given to the kernel at the other end, and when its copy was; empty if it never
+    /// was: dropped, or on its way still when the run ended.
+    pub arrivals: Box<[Moment]>,
+    /// What dropped it, in the link's words: `loss`, `queue`.
+    pub dropped: Option<Box<str>>,
+    /// The bit that was flipped on the way, counted from the beginning of `bytes`, the highest of a
+    /// byte first; `bytes` are as they were sent.
+    pub flipped: Option<u64>,
+}
+
+impl Packet {
+    /// Whether the lab link is known to have kept it from the other end.
+    pub fn lost(&self) -> bool {
+        self.crossing.as_ref().is_some_and(|crossing| crossing.arrivals.is_empty())
+    }
+
+    /// Whether a bit of it was flipped on the lab link, for a checksum to find.
+    pub fn struck(&self) -> bool {
+        self.crossing.as_ref().is_some_and(|crossing| crossing.flipped.is_some())
+    }
+
+    /// When it reached the other end: where nobody delayed it, when it was captured.
+    pub fn arrived(&self) -> Moment {
+        let arrivals = self.crossing.as_ref().map(|crossing| &crossing.arrivals);
+        arrivals.and_then(|arrivals| arrivals.first()).copied().unwrap_or(self.at)
+    }
 }
 
 /// Which way a packet crossed the interface.

@@ -177,6 +177,7 @@ impl Script {
             link: Link::Ethernet,
             bytes: bytes.get(..snaplen).unwrap_or(bytes).into(),
             length: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+            crossing: None,
         });
         self.wait(1);
         self.record.packets.len() - 1

@@ -264,9 +264,24 @@ fn low(place: u64) -> u32 {
 
 /// A set of places as ranges that neither touch nor overlap; few, since streams have few holes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Covered(BTreeMap<u64, u64>);
+pub(super) struct Covered(BTreeMap<u64, u64>);
 
 impl Covered {
+    /// Adds a range; gives the part of it that was new, from its first new place to its last.
+    pub(super) fn add_new(&mut self, range: &Range<u64>) -> Option<Range<u64>> {
+        let mut new = range.clone();
+        if let Some((_, &to)) = self.0.range(..=new.start).next_back() {
+            new.start = new.start.max(to);
+        }
+        if let Some((&from, &to)) = self.0.range(..new.end).next_back()
+            && to >= new.end
+        {
+            new.end = new.end.min(from);
+        }
+        self.add(range.clone());
+        (new.start < new.end).then_some(new)
+    }
+
     fn add(&mut self, range: Range<u64>) {
         let (mut start, mut end) = (range.start, range.end);
         while let Some((&from, &to)) = self.0.range(..=end).next_back() {

@@ -3,6 +3,7 @@
 //! They say what the record proves or the kernel told, never why a program did it.
 
 mod calls;
+mod link;
 mod wire;
 
 use super::Lane;
@@ -35,7 +36,9 @@ pub struct Finding {
 pub(super) fn find(record: &Record, explained: &Explained, draft: &Draft) -> Vec<Finding> {
     let mut found = Vec::new();
     let case = Case { record, explained, draft };
-    for kind in wire::findings(&case).into_iter().chain(calls::findings(&case)) {
+    for kind in
+        wire::findings(&case).into_iter().chain(calls::findings(&case)).chain(link::findings(&case))
+    {
         found.extend(kind.told());
     }
     found.sort_by_key(|finding| finding.at);

@@ -4,14 +4,19 @@
 //! Whether to make one, and what to advise when the system refuses, is left to the roof.
 
 mod link;
+mod rtnetlink;
 
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::Arc;
 
 pub use link::Wire;
+pub use rtnetlink::{Counters, Prefix, Route, Tables};
 
 /// Which namespaces to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +56,19 @@ pub enum Step {
     JoinUser,
     /// setns(2) into the network namespace.
     JoinNetwork,
+    /// Opening /dev/net/tun. ENOENT: the system, or the container, has no such device. EACCES:
+    /// its file is not for this user.
+    OpenTun,
+    /// Making an interface of it (TUNSETIFF). EPERM: no CAP_NET_ADMIN here.
+    MakeTun,
+    /// A line to the kernel's tables of interfaces and routes (rtnetlink(7)).
+    OpenTables,
+    /// Setting an interface up, with its MTU and queue.
+    TunUp,
+    /// Giving an interface an address.
+    TunAddress,
+    /// Adding a route.
+    TunRoute,
 }
 
 impl Step {
@@ -69,6 +87,12 @@ impl Step {
             Step::OpenNamespace => "open /proc/PID/ns",
             Step::JoinUser => "setns(user)",
             Step::JoinNetwork => "setns(net)",
+            Step::OpenTun => "open /dev/net/tun",
+            Step::MakeTun => "ioctl(TUNSETIFF)",
+            Step::OpenTables => "socket(AF_NETLINK)",
+            Step::TunUp => "set the TUN interface up",
+            Step::TunAddress => "give the TUN interface an address",
+            Step::TunRoute => "add a route",
         }
     }
 }
@@ -94,7 +118,7 @@ impl std::error::Error for Refusal {
     }
 }
 
-fn at(step: Step) -> impl Fn(io::Error) -> Refusal {
+pub(crate) fn at(step: Step) -> impl Fn(io::Error) -> Refusal {
     move |error| Refusal { step, error }
 }
 
@@ -143,6 +167,44 @@ pub fn join(pid: u32) -> Result<(), Refusal> {
         set(&user, libc::CLONE_NEWUSER).map_err(at(Step::JoinUser))?;
     }
     set(&network, libc::CLONE_NEWNET).map_err(at(Step::JoinNetwork))
+}
+
+/// The number of an interface of this thread's network namespace (if_nametoindex(3)). ENODEV: there is
+/// none of that name.
+pub fn number_of(interface: &str) -> io::Result<u32> {
+    Ok(nix::net::if_::if_nametoindex(interface)?)
+}
+
+/// A network namespace, held open: it lives as long as this, whoever is in it.
+#[derive(Debug)]
+pub struct Network(File);
+
+impl Network {
+    /// That of this thread.
+    pub fn current() -> Result<Network, Refusal> {
+        File::open("/proc/thread-self/ns/net").map(Network).map_err(at(Step::OpenNamespace))
+    }
+
+    /// Moves this thread into it, and no other (setns(2)); its sockets stay where they were made.
+    ///
+    /// Needs CAP_SYS_ADMIN here and in the user namespace that owns it.
+    pub fn enter(&self) -> Result<(), Refusal> {
+        set(&self.0, libc::CLONE_NEWNET).map_err(at(Step::JoinNetwork))
+    }
+
+    /// Makes a command run in it.
+    pub fn host(self: &Arc<Self>, command: &mut Command) {
+        let network = self.clone();
+        let enter = move || set(&network.0, libc::CLONE_NEWNET);
+        // SAFETY: the closure makes one system call and allocates nothing.
+        unsafe { command.pre_exec(enter) };
+    }
+}
+
+impl AsRawFd for Network {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
 }
 
 fn set(namespace: &File, kind: libc::c_int) -> io::Result<()> {

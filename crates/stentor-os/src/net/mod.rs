@@ -10,6 +10,8 @@ pub mod option;
 pub mod poll;
 pub mod queues;
 pub mod send_batch;
+#[cfg(target_os = "linux")]
+pub mod snmp;
 pub mod sockaddr;
 pub mod socket_table;
 pub mod stream;

@@ -31,6 +31,8 @@ pub enum Table {
     Tcp6,
     /// UDP over IPv4.
     Udp,
+    /// UDP over IPv6.
+    Udp6,
 }
 
 impl Table {
@@ -40,13 +42,29 @@ impl Table {
             Table::Tcp => "/proc/net/tcp",
             Table::Tcp6 => "/proc/net/tcp6",
             Table::Udp => "/proc/net/udp",
+            Table::Udp6 => "/proc/net/udp6",
         }
     }
 }
 
-/// Reads the whole table. Rows it does not understand are left out.
+/// Reads the whole table of this process's network namespace. Rows it does not understand are left
+/// out.
 pub fn read(table: Table) -> io::Result<Vec<Row>> {
-    Ok(fs::read_to_string(table.path())?.lines().skip(1).filter_map(row).collect())
+    rows(table.path())
+}
+
+/// Reads the table of this thread's network namespace, which may be another.
+pub fn read_here(table: Table) -> io::Result<Vec<Row>> {
+    rows(&table.path().replacen("/proc", "/proc/thread-self", 1))
+}
+
+/// Reads the table of the network namespace that process `pid` is in.
+pub fn read_of(pid: u32, table: Table) -> io::Result<Vec<Row>> {
+    rows(&table.path().replacen("/proc", &format!("/proc/{pid}"), 1))
+}
+
+fn rows(path: &str) -> io::Result<Vec<Row>> {
+    Ok(fs::read_to_string(path)?.lines().skip(1).filter_map(row).collect())
 }
 
 fn row(line: &str) -> Option<Row> {

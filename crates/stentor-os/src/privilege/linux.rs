@@ -1,11 +1,13 @@
 //! The trials on Linux, and refusals to order for tests.
 
 use std::io::{self, Read, Write};
+use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 
 use super::{Possible, Refusal, Step};
-use crate::namespace::{self, Kind, Wire};
+use crate::namespace::{self, Kind, Network, Prefix, Tables, Wire};
+use crate::tun::Tun;
 use crate::{capture, process, tracee};
 
 /// Whether this process may make a network namespace without a user namespace: it holds
@@ -26,6 +28,9 @@ pub fn probe() -> Possible {
                 .map_err(|refusal| (number_of(refusal.step), refusal.error))?;
             capture::permitted().map_err(|refusal| (PACKET_SOCKET, refusal.error))
         }),
+        lab_link: in_child(|| {
+            try_lab_link(kind).map_err(|refusal| (number_of(refusal.step), refusal.error))
+        }),
         host_packets: in_child(|| {
             capture::permitted().map_err(|refusal| (PACKET_SOCKET, refusal.error))
         }),
@@ -38,6 +43,29 @@ pub fn probe() -> Possible {
     }
 }
 
+/// A TUN device at work in each of two network namespaces, with a way from one to the other.
+fn try_lab_link(kind: Kind) -> Result<(), namespace::Refusal> {
+    namespace::enter(kind, Wire::Ethernet)?;
+    let first = Network::current()?;
+    try_tun()?;
+    namespace::enter(Kind::Network, Wire::Ethernet)?;
+    try_tun()?;
+    first.enter()
+}
+
+fn try_tun() -> Result<(), namespace::Refusal> {
+    let tun = Tun::make("trial")?;
+    let tables = Tables::open().map_err(namespace::at(namespace::Step::OpenTables))?;
+    let up = tables
+        .route_loopback_addresses(tun.index())
+        .and_then(|()| tables.set_up(tun.index(), 1500, 1));
+    up.map_err(namespace::at(namespace::Step::TunUp))?;
+    // Of the blocks for documentation (RFC 5737).
+    let prefix = Prefix { address: Ipv4Addr::new(192, 0, 2, 1).into(), bits: 24 };
+    let given = tables.add_address(tun.index(), prefix);
+    given.map_err(namespace::at(namespace::Step::TunAddress))
+}
+
 /// The numbers by which a child names a step; those of the namespace's steps follow.
 const PACKET_SOCKET: u8 = 1;
 const SEIZE: u8 = 2;
@@ -45,7 +73,7 @@ const FILTER: u8 = 3;
 const DUPLICATE: u8 = 4;
 const NAMESPACE: u8 = 16;
 
-const NAMESPACE_STEPS: [namespace::Step; 9] = [
+const NAMESPACE_STEPS: [namespace::Step; 16] = [
     namespace::Step::UnshareUser,
     namespace::Step::DenySetgroups,
     namespace::Step::WriteUidMap,
@@ -55,6 +83,13 @@ const NAMESPACE_STEPS: [namespace::Step; 9] = [
     namespace::Step::LoopbackMtu,
     namespace::Step::LoopbackOffloads,
     namespace::Step::LoopbackUp,
+    namespace::Step::OpenNamespace,
+    namespace::Step::JoinNetwork,
+    namespace::Step::OpenTun,
+    namespace::Step::MakeTun,
+    namespace::Step::OpenTables,
+    namespace::Step::TunUp,
+    namespace::Step::TunAddress,
 ];
 
 fn number_of(step: namespace::Step) -> u8 {

@@ -8,8 +8,10 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::filter;
+use crate::namespace::Network;
 
 /// What to run. What is not given is inherited.
 #[derive(Debug, Default)]
@@ -28,6 +30,8 @@ pub struct Command {
     pub stdout: Option<OwnedFd>,
     /// Standard error.
     pub stderr: Option<OwnedFd>,
+    /// The network namespace it runs in.
+    pub network: Option<Arc<Network>>,
 }
 
 /// A step on the way to a running command.
@@ -39,6 +43,8 @@ pub enum StartStep {
     Fork,
     /// PTRACE_SEIZE. EPERM: the system lets no process trace another (Yama, a container).
     Seize,
+    /// setns(2) into its network namespace.
+    Network,
     /// dup2(2) to the standard streams.
     Streams,
     /// chdir(2).
@@ -58,6 +64,7 @@ impl StartStep {
             StartStep::Prepare => "prepare",
             StartStep::Fork => "fork",
             StartStep::Seize => "ptrace(PTRACE_SEIZE)",
+            StartStep::Network => "setns(net)",
             StartStep::Streams => "dup2",
             StartStep::Directory => "chdir",
             StartStep::Filter => "prctl(PR_SET_SECCOMP)",
@@ -67,8 +74,13 @@ impl StartStep {
     }
 
     fn of(number: u8) -> StartStep {
-        let steps =
-            [StartStep::Streams, StartStep::Directory, StartStep::Filter, StartStep::Execute];
+        let steps = [
+            StartStep::Streams,
+            StartStep::Directory,
+            StartStep::Filter,
+            StartStep::Execute,
+            StartStep::Network,
+        ];
         let known = steps.into_iter().find(|step| step.number() == number);
         known.unwrap_or(StartStep::Lost)
     }
@@ -79,6 +91,7 @@ impl StartStep {
             StartStep::Directory => 2,
             StartStep::Filter => 3,
             StartStep::Execute => 4,
+            StartStep::Network => 5,
             StartStep::Prepare | StartStep::Fork | StartStep::Seize | StartStep::Lost => 0,
         }
     }
@@ -125,6 +138,7 @@ struct Plan {
     shell_argv: Vec<*const libc::c_char>,
     envp: Vec<*const libc::c_char>,
     directory: Option<CString>,
+    network: Option<RawFd>,
     streams: [Option<RawFd>; 3],
     filter: Option<libc::sock_fprog>,
     mask: libc::sigset_t,
@@ -191,6 +205,7 @@ impl Plan {
             shell_argv: ended(shell_argv),
             envp,
             directory: command.directory.as_ref().map(|d| text(d.as_os_str())).transpose()?,
+            network: command.network.as_ref().map(|network| network.as_raw_fd()),
             streams: [stream(&command.stdin), stream(&command.stdout), stream(&command.stderr)],
             filter: program.map(filter::installable).transpose()?,
             // SAFETY: a plain C struct, for which all zeros is a valid value.
@@ -275,6 +290,11 @@ unsafe fn child(plan: &mut Plan) -> ! {
 unsafe fn prepare_and_execute(plan: &mut Plan) -> StartStep {
     // SAFETY: as in `child`.
     unsafe {
+        if let Some(network) = plan.network
+            && libc::setns(network, libc::CLONE_NEWNET) != 0
+        {
+            return StartStep::Network;
+        }
         if !settle_streams(plan) {
             return StartStep::Streams;
         }

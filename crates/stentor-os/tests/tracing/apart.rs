@@ -53,6 +53,7 @@ fn become_nobody() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
+    lend_tun();
     let (user, group) = (nix::unistd::Uid::from_raw(65534), nix::unistd::Gid::from_raw(65534));
     nix::unistd::setgroups(&[group]).unwrap();
     nix::unistd::setresgid(group, group, group).unwrap();
@@ -60,4 +61,27 @@ fn become_nobody() {
     // SAFETY: takes numbers only.
     assert_eq!(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) }, 0);
     assert!(!stentor_os::privilege::may_unshare());
+}
+
+/// Where only root may open the TUN device (most systems let everyone), this process and its
+/// children see another file for it, which they may. Where that cannot be done either, what needs it
+/// is skipped.
+fn lend_tun() {
+    let name = format!("/dev/.stentor-tun-{}", std::process::id());
+    let path = |path: &str| std::ffi::CString::new(path).unwrap();
+    let (device, lent, root) = (path("/dev/net/tun"), path(&name), path("/"));
+    // SAFETY: every pointer is of a string that lives for its call, or null where mount(2) allows.
+    unsafe {
+        let null = std::ptr::null();
+        if libc::unshare(libc::CLONE_NEWNS) != 0
+            || libc::mount(null, root.as_ptr(), null, libc::MS_REC | libc::MS_PRIVATE, null.cast())
+                != 0
+            || libc::mknod(lent.as_ptr(), libc::S_IFCHR | 0o666, libc::makedev(10, 200)) != 0
+        {
+            return;
+        }
+        libc::chmod(lent.as_ptr(), 0o666);
+        libc::mount(lent.as_ptr(), device.as_ptr(), null, libc::MS_BIND, null.cast());
+        libc::unlink(lent.as_ptr());
+    }
 }

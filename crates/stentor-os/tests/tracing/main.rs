@@ -9,6 +9,8 @@ mod apart;
 #[cfg(test)]
 mod calls;
 #[cfg(test)]
+mod lab_link;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod refusals;

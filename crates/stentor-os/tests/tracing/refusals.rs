@@ -31,13 +31,14 @@ pub(crate) fn denied(role: &str, calls: &[(i64, i32)]) -> String {
 #[test]
 fn each_refusal_is_named_by_its_step_and_errno() {
     let possible = privilege::probe();
-    let all = [&possible.private_network, &possible.tracing, &possible.filter];
+    let all = [&possible.lab_link, &possible.tracing, &possible.filter];
     if let Some(Err(refusal)) = all.into_iter().find(|power| power.is_err()) {
         eprintln!("SKIPPED: refused here anyway: {refusal}");
         return;
     }
-    let cases: [(i64, i32, &str); 5] = [
+    let cases: [(i64, i32, &str); 6] = [
         (libc::SYS_unshare, libc::EPERM, "private_network: unshare("),
+        (libc::SYS_setns, libc::EPERM, "lab_link: setns(net)"),
         (libc::SYS_ptrace, libc::EPERM, "tracing: ptrace(PTRACE_SEIZE): "),
         (libc::SYS_pidfd_getfd, libc::ENOSYS, "snapshots: pidfd_getfd: "),
         (libc::SYS_socket, libc::EACCES, "host_packets: socket(AF_PACKET): "),
@@ -75,9 +76,11 @@ pub(crate) fn start() -> i32 {
 
 /// The role `probe`.
 pub(crate) fn say() -> i32 {
-    let Possible { private_network, host_packets, tracing, filter, snapshots } = privilege::probe();
+    let Possible { private_network, lab_link, host_packets, tracing, filter, snapshots } =
+        privilege::probe();
     for (name, power) in [
         ("private_network", private_network),
+        ("lab_link", lab_link),
         ("host_packets", host_packets),
         ("tracing", tracing),
         ("filter", filter),

@@ -302,6 +302,7 @@ pub(crate) fn play(name: &str) -> i32 {
     match name {
         "probe" => crate::refusals::say(),
         "start" => crate::refusals::start(),
+        "network" => crate::lab_link::network(),
         "daemon" => daemon(),
         "foreign" => foreign(),
         "stress" => stress(),

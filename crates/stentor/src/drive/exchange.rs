@@ -35,7 +35,7 @@ impl Exchange {
     /// # Errors
     /// It allows no tracing at all.
     pub fn prepare(transport: Transport) -> Result<Exchange, Complaint> {
-        let (mode, notice) = trace::settle(None)?;
+        let (mode, notice) = trace::settle(None, false)?;
         Ok(Exchange { mode, notice, transport })
     }
 

@@ -4,6 +4,8 @@
 pub mod exchange;
 pub mod http;
 pub mod impair;
+#[cfg(target_os = "linux")]
+pub mod lab;
 pub mod load;
 pub mod peer;
 pub mod race;

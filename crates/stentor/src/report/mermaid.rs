@@ -106,9 +106,15 @@ fn line(
             let words = if now.inferred { format!("({words})") } else { words };
             (!words.is_empty()).then(|| note(lane, &words))
         }
-        Mark::Packet(packet) => {
+        Mark::Packet(packet) | Mark::Departs(packet) => {
             let arrow = ladder.packets.get(packet as usize)?;
             Some(packet_line(ladder, place, arrow))
+        }
+        // Its arrows take no time, and stand where packets left.
+        Mark::Arrives(_, 0) => None,
+        Mark::Arrives(packet, copy) => {
+            let arrow = ladder.packets.get(packet as usize)?;
+            Some(note(arrow.from.opposite(), &words::arrived(arrow, copy)))
         }
     }
 }
@@ -123,7 +129,12 @@ fn packet_line(ladder: &Ladder, place: usize, arrow: &Arrow) -> String {
         (Grade::Kernel | Grade::Timer | Grade::Inferred | Grade::Unknown, true) => "--x",
     };
     let (from, to) = if arrow.from == Lane::Client { ("c", "s") } else { ("s", "c") };
-    let words = escape(&cut(&format!("{} ({})", words::packet(arrow).line(), cause.who)));
+    let lost = arrow.crossing.as_ref().is_some_and(|crossing| crossing.arrivals.is_empty());
+    let shaft = if lost { shaft.replace("->>", "-x") } else { shaft.to_owned() };
+    let crossed = words::transit(arrow, 0).into_iter().chain(words::harm(arrow));
+    let crossed: String = crossed.map(|words| format!(", {words}")).collect();
+    let words = words::packet(arrow).line();
+    let words = escape(&cut(&format!("{words} ({}{crossed})", cause.who)));
     format!("  {from}{place}{shaft}{to}{place}: {words}\n")
 }
 

@@ -288,6 +288,7 @@ impl Sample {
             captured: begins + payload,
             length: begins + payload,
             links: 0..0,
+            crossing: None,
         });
         self.talk.rows.push(Row { at: us(at), mark: Mark::Packet(place) });
         place

@@ -8,6 +8,8 @@ pub mod learn;
 pub mod link;
 pub mod load;
 pub mod peer;
+#[cfg(target_os = "linux")]
+mod programs;
 mod seed;
 pub mod send;
 pub mod serve;

@@ -1,9 +1,10 @@
 //! The integration tests: the real binary on real sockets.
 //!
 //! `program` runs it; `both`, `serve`, `send`, `fetch`, `trace`, `load`, `impair`, `peer` and `learn` are a
-//! module for each verb, and `impair_api` is Toxiproxy's API; `lecture` puts the lecture's programs at
-//! either end; `samples` are records of traces, which `trace_files` and `trace_measures` judge and
-//! time as files; `help` keeps the golden help; `tidy` keeps what a compiler cannot.
+//! module for each verb, `impair_api` is Toxiproxy's API, `lab` and `trace_link` are the link between
+//! two private networks; `lecture` puts the lecture's programs at either end; `samples` are records
+//! of traces, which `trace_files` and `trace_measures` judge and time as files; `help` keeps the
+//! golden help; `tidy` keeps what a compiler cannot.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,6 +19,8 @@ mod fetch;
 mod help;
 mod impair;
 mod impair_api;
+#[cfg(target_os = "linux")]
+mod lab;
 mod learn;
 mod lecture;
 mod load;
@@ -30,4 +33,6 @@ mod tidy;
 #[cfg(target_os = "linux")]
 mod trace;
 mod trace_files;
+#[cfg(target_os = "linux")]
+mod trace_link;
 mod trace_measures;

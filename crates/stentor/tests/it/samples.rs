@@ -54,6 +54,7 @@ fn header() -> Header {
         snaplen: 262_144,
         // 2026-01-31T12:00:00Z.
         began_unix_ns: 1_769_860_800_000_000_000,
+        link: None,
     }
 }
 
@@ -95,6 +96,7 @@ fn packet(when: Moment, bytes: Vec<u8>) -> Packet {
         link: Link::Ethernet,
         length: u32::try_from(bytes.len()).unwrap(),
         bytes: bytes.into_boxed_slice(),
+        crossing: None,
     }
 }
 

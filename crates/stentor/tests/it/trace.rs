@@ -12,17 +12,17 @@ use stentor_core::timeline::record::Record;
 use crate::program::{Said, run, stentor};
 
 /// A folder that goes with the test.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Folder {
+    pub(crate) fn new(name: &str) -> Folder {
         let name = format!("stentor-trace-{name}-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).unwrap();
         Folder(path)
     }
 
-    fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         self.0.join(name).display().to_string()
     }
 }
@@ -64,7 +64,7 @@ fn exchange(more: &[&str], transport: &str) -> Said {
 }
 
 /// The lines of a ladder that say these words, in this order.
-fn in_order(ladder: &str, words: &[&str]) {
+pub(crate) fn in_order(ladder: &str, words: &[&str]) {
     let mut rest = ladder;
     for word in words {
         let at = rest.find(word).unwrap_or_else(|| panic!("no {word:?} in order in\n{ladder}"));

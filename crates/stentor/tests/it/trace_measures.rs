@@ -53,6 +53,7 @@ fn packets() -> Record {
             link: Link::Ethernet,
             bytes: vec![0x5a; 130].into_boxed_slice(),
             length: 1514,
+            crossing: None,
         }));
     }
     record

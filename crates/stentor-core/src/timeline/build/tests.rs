@@ -46,6 +46,8 @@ fn rows(ladder: &Ladder, group: usize) -> Vec<String> {
                 format!("  < {words}")
             }
         }
+        Mark::Departs(it) => format!("  ~ packet {it} departs"),
+        Mark::Arrives(it, copy) => format!("  ~ packet {it}.{copy} arrives"),
         Mark::State(lane, state) => {
             let dashed = if state.inferred { "~" } else { "" };
             format!("{} [{dashed}{}]", side(lane), state.state.map_or("", TcpState::name))

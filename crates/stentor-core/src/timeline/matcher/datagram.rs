@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::account::direction;
-use super::segment::moment;
+use super::segment::{arrival, moment};
 use super::ties::Tie;
 use super::{Doubt, Explained, cause, effect, grade, private};
 use crate::moment::Moment;
@@ -326,7 +326,6 @@ impl Matcher<'_> {
         let ends = Both { client: self.tie(client, server), server: self.tie(server, client) };
         // The last datagram of each direction, for its later fragments and for ICMP.
         let mut last: Both<Option<CallNo>> = Both::default();
-        let mut unread: Both<Vec<PacketNo>> = Both::default();
         for (packet, from) in &talk.packets {
             let back = from.opposite();
             let (own, other) = (*talk.ends.of(*from), *talk.ends.of(back));
@@ -335,12 +334,6 @@ impl Matcher<'_> {
                     let length = u64::from(udp.length).saturating_sub(8);
                     *last.of_mut(*from) =
                         self.sent(*packet, own, other, length, *ends.of(*from), edges);
-                    if self.received(*packet, own, other, length, *ends.of(back), edges) {
-                        // The queue is first in, first out: what was before and not read is gone.
-                        self.dropped.append(unread.of_mut(*from));
-                    } else if ends.of(back).is_some() {
-                        unread.of_mut(*from).push(*packet);
-                    }
                 }
                 Some(Headers { transport: Transport::Icmp(icmp), .. }) => {
                     self.icmp(*packet, port_unreachable(&icmp), other, own, *last.of(back), edges);
@@ -356,6 +349,7 @@ impl Matcher<'_> {
                 }
             }
         }
+        let unread = self.arrived(talk, ends, edges);
         for packets in [unread.client, unread.server] {
             // Those at the end may lie there unread: only the kernel's own count makes them lost.
             let told = usize::try_from(self.drops).unwrap_or(usize::MAX);
@@ -363,6 +357,41 @@ impl Matcher<'_> {
             self.dropped.extend(packets.into_iter().rev().take(lost));
         }
         ends
+    }
+
+    /// Finds who received each datagram, in the order in which they arrived; gives those that nobody
+    /// did.
+    fn arrived(
+        &mut self,
+        talk: &Talk,
+        ends: Both<Option<Tie>>,
+        edges: &mut Vec<Edge>,
+    ) -> Both<Vec<PacketNo>> {
+        let mut unread: Both<Vec<PacketNo>> = Both::default();
+        for (at, packet, from) in arrivals(self.record, talk) {
+            let back = from.opposite();
+            let headers = super::headers(self.record, packet);
+            let Some(Headers { transport: Transport::Udp(udp), .. }) = headers else { continue };
+            let struck = self.record.packets.get(packet.index()).is_some_and(|it| it.struck());
+            // The kernel drops it: its checksum is wrong (RFC 1122, section 4.1.3.4).
+            if struck && udp.checksum != 0 {
+                continue;
+            }
+            let length = u64::from(udp.length).saturating_sub(8);
+            let ends_of = (*talk.ends.of(from), *talk.ends.of(back));
+            let carried = match struck {
+                true => &[],
+                false => self.flows.payload(self.record, packet).unwrap_or_default(),
+            };
+            let datagram = Arrived { packet, at, length, carried };
+            if self.received(&datagram, ends_of, *ends.of(back), edges) {
+                // The queue is first in, first out: what was before and not read is gone.
+                self.dropped.append(unread.of_mut(from));
+            } else if ends.of(back).is_some() {
+                unread.of_mut(from).push(packet);
+            }
+        }
+        unread
     }
 
     /// The socket at one end: a connected one before one that is open to all.
@@ -412,18 +441,15 @@ impl Matcher<'_> {
         Some(call)
     }
 
-    /// Whether a receive was found.
+    /// Whether a receive was found of a datagram from `own` to `other`.
     fn received(
         &mut self,
-        packet: PacketNo,
-        own: SocketAddr,
-        other: SocketAddr,
-        length: u64,
+        datagram: &Arrived<'_>,
+        (own, other): (SocketAddr, SocketAddr),
         tie: Option<Tie>,
         edges: &mut Vec<Edge>,
     ) -> bool {
-        let at = moment(self.record, packet);
-        let carried = self.flows.payload(self.record, packet).unwrap_or_default();
+        let Arrived { packet, at, length, carried } = *datagram;
         let later = |left: Moment| left >= at;
         let named = self.got.get_mut(&(other.port(), own));
         let named = named.and_then(|queue| queue.take(length, carried, later));
@@ -450,7 +476,10 @@ impl Matcher<'_> {
     ) {
         let rule = if unreachable { Rule::PortUnreachable } else { Rule::Icmp };
         edges.push(cause(packet, sent, rule, Grade::Kernel));
-        let at = moment(self.record, packet);
+        if self.record.packets.get(packet.index()).is_some_and(|it| it.lost() || it.struck()) {
+            return;
+        }
+        let at = arrival(self.record, packet);
         let Some(failed) = self.failed.get(&own.port()) else { return };
         let next = failed.partition_point(|(left, _)| *left < at);
         let tie = self.tie(own, other);
@@ -458,6 +487,31 @@ impl Matcher<'_> {
             edges.push(effect(packet, *call, Rule::PendingError, grade(tie.proved)));
         }
     }
+}
+
+/// A datagram at the other end.
+#[derive(Clone, Copy)]
+struct Arrived<'r> {
+    packet: PacketNo,
+    at: Moment,
+    length: u64,
+    carried: &'r [u8],
+}
+
+/// When each packet of a talk arrived, and its copies did, in the order of time; which end it left.
+fn arrivals(record: &Record, talk: &Talk) -> Vec<(Moment, PacketNo, Lane)> {
+    let mut arrivals = Vec::with_capacity(talk.packets.len());
+    for (number, from) in &talk.packets {
+        let Some(packet) = record.packets.get(number.index()) else { continue };
+        match &packet.crossing {
+            Some(crossing) => {
+                arrivals.extend(crossing.arrivals.iter().map(|at| (*at, *number, *from)));
+            }
+            None => arrivals.push((packet.at, *number, *from)),
+        }
+    }
+    arrivals.sort_by_key(|(at, ..)| *at);
+    arrivals
 }
 
 /// Whether it is "port unreachable": RFC 792; RFC 4443, section 3.1.

@@ -159,4 +159,6 @@ fn private(record: &Record) -> bool {
 }
 
 #[cfg(test)]
+mod link_tests;
+#[cfg(test)]
 mod tests;

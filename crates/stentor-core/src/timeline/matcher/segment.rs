@@ -12,7 +12,7 @@ use crate::timeline::cause::{CallNo, Edge, Grade, PacketNo, Relation, Rule};
 use crate::timeline::flows::{Connection, Flows, Segment};
 use crate::timeline::record::Record;
 use crate::timeline::sockets::{Ending, Role, Socket, Sockets, covers};
-use crate::timeline::stream::{Kind, Placed};
+use crate::timeline::stream::{Covered, Kind, Placed};
 use crate::timeline::{Both, Lane};
 
 /// Explains every segment of every connection; fills in the ties and the streams of calls.
@@ -48,7 +48,8 @@ pub(super) fn explain(
                 }
             }
         }
-        let judge = Judge { record, flows: &explained.flows, connection, ends, doubt };
+        let delivered = Delivered::of(record, connection);
+        let judge = Judge { record, flows: &explained.flows, connection, ends, doubt, delivered };
         judge.run(&listeners, edges);
         found.push(tied);
     }
@@ -97,6 +98,7 @@ struct Judge<'a> {
     connection: &'a Connection,
     ends: Both<End<'a>>,
     doubt: &'a Doubt,
+    delivered: Option<Delivered>,
 }
 
 /// What happened on the connection so far.
@@ -110,6 +112,10 @@ struct Progress {
     arrived: Both<u64>,
     /// FIN of each direction seen.
     ended: Both<bool>,
+    /// A SYN-ACK reached the client.
+    connected: bool,
+    /// A FIN of each direction reached the other end.
+    finished: Both<bool>,
 }
 
 impl<'a> Judge<'a> {
@@ -143,7 +149,7 @@ impl<'a> Judge<'a> {
         match placed.kind {
             Kind::Syn => self.syn(packet, from, placed, progress, edges),
             Kind::Data => self.data(packet, from, &placed.bytes(), edges),
-            Kind::Retransmission => self.again(packet, from, placed, edges),
+            Kind::Retransmission => self.again(packet, from, placed, progress, edges),
             Kind::Fin => {}
             Kind::Rst => self.reset(packet, from, progress, listeners, edges),
             Kind::Ack | Kind::WindowUpdate | Kind::DuplicateAck => {
@@ -165,6 +171,15 @@ impl<'a> Judge<'a> {
         }
         if placed.fin && placed.kind != Kind::Retransmission {
             self.fin(packet, from, placed, edges);
+        }
+        // What a link lost happened at one end only.
+        if !self.reached(packet) {
+            *progress.ended.of_mut(from) |= placed.fin;
+            return;
+        }
+        let finished = progress.finished.of_mut(from);
+        if placed.fin && !std::mem::replace(finished, true) {
+            self.end_of_stream(packet, from, placed.bytes().end, edges);
         }
         if from == Lane::Client && progress.answered && !progress.opened && placed.kind != Kind::Rst
         {
@@ -195,14 +210,10 @@ impl<'a> Judge<'a> {
         if from == Lane::Server {
             progress.answered = true;
             edges.push(cause(packet, None, Rule::SynAck, Grade::Kernel));
-            let client = self.end(Lane::Client);
-            if let Some(connect) = last_before(self.record, &client.ledger.connects, at)
-                && left(self.record, connect) >= at
-            {
-                edges.push(effect(packet, connect, Rule::Connected, grade(client.proved())));
-            }
+            self.connected(packet, progress, edges);
         } else if let Some(opener) = opener {
-            let inside = left(self.record, opener) >= at;
+            // A link takes a SYN a moment after it was sent, when connect() may be back already.
+            let inside = left(self.record, opener) >= at || self.delivered.is_some();
             let connects = self.call_name(opener).is_some_and(|name| name == CallName::Connect);
             let rule = if connects { Rule::SynInConnect } else { Rule::SynInSend };
             edges.push(cause(packet, Some(opener), rule, grade(inside && end.proved())));
@@ -210,6 +221,25 @@ impl<'a> Judge<'a> {
         if placed.length > 0 {
             self.data(packet, from, &placed.bytes(), edges);
         }
+    }
+
+    /// connect() came back because of this SYN-ACK, if it is the first that arrived.
+    fn connected(&self, packet: PacketNo, progress: &mut Progress, edges: &mut Vec<Edge>) {
+        let client = self.end(Lane::Client);
+        let at = arrival(self.record, packet);
+        if self.reached(packet)
+            && !std::mem::replace(&mut progress.connected, true)
+            && let Some(connect) = last_before(self.record, &client.ledger.connects, at)
+            && left(self.record, connect) >= at
+        {
+            edges.push(effect(packet, connect, Rule::Connected, grade(client.proved())));
+        }
+    }
+
+    /// Whether a packet arrived, and as it was sent; true where no link was in the way.
+    fn reached(&self, packet: PacketNo) -> bool {
+        let packet = self.record.packets.get(packet.index());
+        packet.is_none_or(|packet| !packet.lost() && !packet.struck())
     }
 
     fn call_name(&self, call: CallNo) -> Option<CallName> {
@@ -228,13 +258,29 @@ impl<'a> Judge<'a> {
                 sure && part.sure && entered(self.record, part.call) <= at
             });
         }
+        self.received(packet, from, bytes, edges);
+    }
+
+    /// The receives that these bytes went to: all of them, or those that a link delivered by this
+    /// packet first.
+    fn received(&self, packet: PacketNo, from: Lane, bytes: &Range<u64>, edges: &mut Vec<Edge>) {
+        let stream = self.connection.streams.of(from);
         let receiver = self.end(from.opposite());
-        if stream.is_proved() && !receiver.ledger.opaque {
-            let sure = receiver.proved() && !self.doubt.calls && !stream.sent_again(bytes);
-            self.share(packet, bytes, &receiver.ledger.received, Relation::Effect, edges, |part| {
-                sure && part.sure && left(self.record, part.call) >= at
-            });
+        if !stream.is_proved() || receiver.ledger.opaque {
+            return;
         }
+        let (once, bytes) = match &self.delivered {
+            Some(delivered) => match delivered.first.get(&packet) {
+                Some(bytes) => (true, bytes),
+                None => return,
+            },
+            None => (!stream.sent_again(bytes), bytes),
+        };
+        let at = arrival(self.record, packet);
+        let sure = receiver.proved() && !self.doubt.calls && once;
+        self.share(packet, bytes, &receiver.ledger.received, Relation::Effect, edges, |part| {
+            sure && part.sure && left(self.record, part.call) >= at
+        });
     }
 
     /// One edge for each call that has a share in these bytes; `sure` says whether it is proved.
@@ -285,7 +331,14 @@ impl<'a> Judge<'a> {
     }
 
     /// What was sent before, again: the kernel's timer, and the calls whose bytes they are.
-    fn again(&self, packet: PacketNo, from: Lane, placed: &Placed, edges: &mut Vec<Edge>) {
+    fn again(
+        &self,
+        packet: PacketNo,
+        from: Lane,
+        placed: &Placed,
+        progress: &mut Progress,
+        edges: &mut Vec<Edge>,
+    ) {
         let end = self.end(from);
         let before = edges.len();
         let bytes = placed.bytes();
@@ -301,6 +354,13 @@ impl<'a> Judge<'a> {
             let opener = (placed.sequence == 0 && from == Lane::Client)
                 .then(|| last_before(self.record, &end.ledger.connects, at));
             edges.push(cause(packet, opener.flatten(), Rule::Retransmission, Grade::Timer));
+        }
+        if self.delivered.is_some() {
+            // What was lost before may be what arrived now.
+            self.received(packet, from, &bytes, edges);
+            if from == Lane::Server && placed.sequence == 0 {
+                self.connected(packet, progress, edges);
+            }
         }
     }
 
@@ -328,18 +388,11 @@ impl<'a> Judge<'a> {
             // Another descriptor seemed to be open still; one of them was not seen to go.
             edges.push(cause(packet, Some(call), Rule::FinInClose, Grade::Inferred));
         }
-        self.end_of_stream(packet, from, place, at, edges);
     }
 
     /// The receive that returned 0 because of a FIN.
-    fn end_of_stream(
-        &self,
-        packet: PacketNo,
-        from: Lane,
-        place: u64,
-        at: Moment,
-        edges: &mut Vec<Edge>,
-    ) {
+    fn end_of_stream(&self, packet: PacketNo, from: Lane, place: u64, edges: &mut Vec<Edge>) {
+        let at = arrival(self.record, packet);
         let receiver = self.end(from.opposite());
         let mut ends = receiver.ledger.ends.iter();
         if let Some(call) = ends.find(|call| left(self.record, **call) >= at) {
@@ -368,7 +421,9 @@ impl<'a> Judge<'a> {
         } else if progress.ended.client || progress.ended.server {
             edges.push(cause(packet, None, Rule::RstGone, Grade::Kernel));
         }
-        self.failure(packet, from.opposite(), at, refused, edges);
+        if self.reached(packet) {
+            self.failure(packet, from.opposite(), arrival(self.record, packet), refused, edges);
+        }
     }
 
     /// RST by what the socket's program did.
@@ -456,6 +511,41 @@ impl<'a> Judge<'a> {
 fn last_before(record: &Record, calls: &[CallNo], at: Moment) -> Option<CallNo> {
     let end = calls.partition_point(|call| entered(record, *call) <= at);
     calls.get(end.checked_sub(1)?).copied()
+}
+
+/// When a packet reached the other end: where nobody delayed it, when it was captured.
+pub(super) fn arrival(record: &Record, packet: PacketNo) -> Moment {
+    record.packets.get(packet.index()).map_or(Moment::START, |packet| packet.arrived())
+}
+
+/// Which bytes each packet brought that nothing before it had brought, where a lab link tells.
+struct Delivered {
+    first: BTreeMap<PacketNo, Range<u64>>,
+}
+
+impl Delivered {
+    /// None if the connection went over no such link.
+    fn of(record: &Record, connection: &Connection) -> Option<Delivered> {
+        let packet = |it: &Segment| record.packets.get(it.packet.index());
+        let crossed = |it: &Segment| packet(it).is_some_and(|packet| packet.crossing.is_some());
+        if !connection.segments.iter().any(crossed) {
+            return None;
+        }
+        let reached = |it: &&Segment| packet(it).is_some_and(|it| !it.lost() && !it.struck());
+        let mut arrived: Vec<&Segment> = connection.segments.iter().filter(reached).collect();
+        arrived.sort_by_key(|it| arrival(record, it.packet));
+        let mut covered: Both<Covered> = Both::default();
+        let mut first = BTreeMap::new();
+        for segment in arrived {
+            let bytes = segment.placed.map_or(0..0, |placed| placed.bytes());
+            let new = match bytes.is_empty() {
+                true => None,
+                false => covered.of_mut(segment.from).add_new(&bytes),
+            };
+            first.extend(new.map(|new| (segment.packet, new)));
+        }
+        Some(Delivered { first })
+    }
 }
 
 pub(super) fn moment(record: &Record, packet: PacketNo) -> Moment {

@@ -11,10 +11,10 @@ use crate::timeline::record::{Life, Loss, Mode, Note, Pid, SocketOption};
 use crate::timeline::script::{Script, Talker};
 use crate::timeline::{Both, Lane};
 
-const CLIENT: u32 = 200;
-const SERVER: u32 = 100;
+pub(super) const CLIENT: u32 = 200;
+pub(super) const SERVER: u32 = 100;
 
-fn at(port: u16) -> SocketAddr {
+pub(super) fn at(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
@@ -44,12 +44,12 @@ fn told(record: &Record) -> Vec<String> {
     lines
 }
 
-fn check(record: &Record, expected: &[&str]) {
+pub(super) fn check(record: &Record, expected: &[&str]) {
     assert_eq!(told(record).join("\n"), expected.join("\n"));
 }
 
 /// Socket, bind, listen; the server's socket is 1, at port 12000.
-fn listening(script: &mut Script) {
+pub(super) fn listening(script: &mut Script) {
     script.start(SERVER, "server");
     script.socket(SERVER, 1, 3, 1);
     let bind = script.call(SERVER, Bind, 3, 0);
@@ -59,7 +59,7 @@ fn listening(script: &mut Script) {
 
 /// A connection from port 50000, accepted as descriptor 4, socket 3; the client's is socket 2.
 /// Calls 3 (accept), 4 (socket) and 5 (connect); packets 0 to 2.
-fn connected(script: &mut Script) -> Talker {
+pub(super) fn connected(script: &mut Script) -> Talker {
     let mut talker = Talker::new(at(50000), at(12000), isn(1000, u32::MAX - 2));
     let accept = script.begin(SERVER, Accept, 3);
     script.start(CLIENT, "client");
@@ -81,7 +81,7 @@ const HANDSHAKE: [&str; 5] = [
     "2: accepted exact -> accept@3",
 ];
 
-fn with_handshake(rest: &[&'static str]) -> Vec<&'static str> {
+pub(super) fn with_handshake(rest: &[&'static str]) -> Vec<&'static str> {
     HANDSHAKE.iter().chain(rest).copied().collect()
 }
 
@@ -501,6 +501,7 @@ proptest! {
     fn any_bytes_and_any_moments_are_survived(
         frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..90), 0..20),
         flips in prop::collection::vec((0_usize..60, 0_usize..90, any::<u8>()), 0..30),
+        crossings in prop::collection::vec(super::link_tests::any_crossing(), 0..30),
     ) {
         let mut script = Script::new(Mode::Lab, 100);
         listening(&mut script);
@@ -518,6 +519,9 @@ proptest! {
             if let Some(byte) = script.record.packets[packet % packets].bytes.get_mut(place) {
                 *byte = value;
             }
+        }
+        for (packet, crossing) in script.record.packets.iter_mut().zip(crossings) {
+            packet.crossing = crossing;
         }
         let explained = Explained::of(&script.record);
         let explained_packets: std::collections::BTreeSet<_> = explained

@@ -99,6 +99,7 @@ impl Seen {
 
     fn accepted(&mut self, case: &Case<'_>, at: Moment, packet: PacketNo, accept: CallNo) {
         let Some(call) = case.call(accept) else { return };
+        let at = case.packet(packet).map_or(at, |packet| packet.arrived());
         if call.entered > at {
             let early = span(call.entered.since(at));
             let words = || format!("handshake finished {early} before accept()");

@@ -4,30 +4,30 @@
 //! requests to the tracer come from the thread that calls [`run`], and namespaces are entered
 //! before any other thread exists.
 
+mod packets;
 mod possible;
 mod translate;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::os::fd::AsFd;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stentor_core::timeline::record::{
-    Entry, Header, Loss, Mode, Place, Record, Remark, VERSION, Wire,
-};
-use stentor_os::capture::{self, Capture};
+use stentor_core::timeline::record::{Entry, Header, Mode, Record, Remark, VERSION, Wire};
 use stentor_os::clock::{self, Stamp};
 use stentor_os::failure::Failure;
-use stentor_os::namespace::{self, Kind};
-use stentor_os::privilege;
+use stentor_os::namespace::Network;
 use stentor_os::signal::Interrupts;
 use stentor_os::tracee::{self, Alarm, Command, Ending, Event, Tracer};
 
 use crate::complaint::{Complaint, Exit};
+use crate::drive::lab;
+use packets::Witness;
 use translate::Translator;
 
-pub use possible::{remedy, settle};
+pub use possible::{no_link, remedy, settle};
 
 /// What to run, and how.
 #[derive(Clone, Debug)]
@@ -40,12 +40,31 @@ pub struct Plan {
     pub mode: Mode,
     /// What the private network's wire is like.
     pub wire: Wire,
+    /// A lab link between the first program and the others, in words and as settings; in
+    /// [`Mode::Lab`] only.
+    pub link: Option<Link>,
     /// The interface whose packets are captured in the real network.
     pub interface: String,
     /// Bytes kept of each payload.
     pub payload_bytes: u32,
     /// Whether programs may use io_uring.
     pub io_uring: bool,
+}
+
+/// A lab link, and what it is called.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// As it was written.
+    pub words: String,
+    /// What it is set to.
+    pub settings: lab::Settings,
+}
+
+/// `delay=20ms,loss=1%, seed 7`.
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, seed {}", self.words, self.settings.seed.0)
+    }
 }
 
 /// What a run came to.
@@ -69,8 +88,6 @@ const SIGTERM: i32 = 15;
 
 /// Headers before a payload: Ethernet 14, IPv6 40, TCP 60 with all options.
 const HEADERS: u32 = 114;
-/// The ring shared with the kernel.
-const RING: usize = 16 << 20;
 /// Without an event for so long after the clients have ended, the server has nothing more to say.
 const QUIET: Duration = Duration::from_millis(300);
 /// A server that never falls silent is given no longer than this after the clients have ended.
@@ -103,67 +120,26 @@ pub trait Keeper {
 /// The step that the system refuses, with its remedy; a program that cannot be started; or the
 /// keeper's own complaint.
 pub fn run(plan: &Plan, keeper: &mut dyn Keeper) -> Result<Ran, Complaint> {
-    if plan.mode == Mode::Lab {
-        enter(plan.wire)?;
-    }
-    let (packets, capture) = match plan.mode {
-        Mode::Lab => begin_capture("lo", plan)?,
-        Mode::Host => begin_capture(&plan.interface, plan)?,
-        Mode::Calls => (channel().1, None),
-    };
+    let witness = Witness::enter(plan)?;
     let interrupts = Interrupts::install()
         .map_err(|error| Failure::new("sigaction", "SIGINT and SIGTERM", error))?;
     let began = clock::stamp();
     let record = Record::new(header(plan, began));
     keeper.begin(&record.header)?;
-    let mut run = Run::new(plan, began, record, keeper, &interrupts)?;
+    let witness = witness.begin(plan, began)?;
+    let mut run = Run::new(plan, began, record, keeper, &interrupts, witness)?;
     let told = run.start_first().and_then(|()| run.watch());
-    let lost = capture.map(|capture| capture.stop());
-    for packet in packets {
-        run.keep(run.translator.packet(packet))?;
-    }
-    if let Some(Ok(totals)) = lost
-        && totals.dropped > 0
-    {
-        let at = run.translator.moment(clock::stamp());
-        run.keep(Entry::Loss(Loss { at, place: Place::Capture, count: totals.dropped }))?;
+    let code = run.code();
+    let Run { translator, keeper, witness, mut record, mut notices, interrupted, .. } = run;
+    let (packets, words) = witness.end(&translator)?;
+    notices.extend(words);
+    for entry in packets {
+        keeper.keep(&entry)?;
+        record.push(entry);
     }
     told?;
-    let code = run.code();
-    let Run { mut record, notices, interrupted, .. } = run;
     record.sort();
     Ok(Ran { record, code, interrupted, notices })
-}
-
-fn enter(wire: Wire) -> Result<(), Complaint> {
-    let kind = if privilege::may_unshare() { Kind::Network } else { Kind::UserAndNetwork };
-    let wire = match wire {
-        Wire::Ethernet => namespace::Wire::Ethernet,
-        Wire::Raw => namespace::Wire::Raw,
-    };
-    namespace::enter(kind, wire).map_err(|refusal| {
-        let next = remedy(refusal.step.name());
-        Complaint::new(Exit::Impossible, format!("a private network: {refusal}"), next)
-    })
-}
-
-fn begin_capture(
-    interface: &str,
-    plan: &Plan,
-) -> Result<(Receiver<capture::Packet>, Option<Capture>), Complaint> {
-    let options = capture::Options {
-        interface: interface.to_owned(),
-        bytes_max: plan.payload_bytes.saturating_add(HEADERS),
-        ring_bytes: RING,
-    };
-    let (send, packets) = channel();
-    // The receiver lives until the capture has stopped.
-    let capture = Capture::start(&options, move |packet| drop(send.send(packet)));
-    let capture = capture.map_err(|refusal| {
-        let what = format!("capture packets of {}: {refusal}", options.interface);
-        Complaint::new(Exit::Impossible, what, remedy("socket(AF_PACKET)"))
-    })?;
-    Ok((packets, Some(capture)))
 }
 
 fn header(plan: &Plan, began: Stamp) -> Header {
@@ -177,6 +153,7 @@ fn header(plan: &Plan, began: Stamp) -> Header {
         wire: plan.wire,
         snaplen: plan.payload_bytes.saturating_add(HEADERS),
         began_unix_ns: began.realtime_ns,
+        link: plan.link.as_ref().map(|link| link.to_string()),
     }
 }
 
@@ -200,6 +177,7 @@ struct Run<'a> {
     translator: Translator,
     record: Record,
     keeper: &'a mut dyn Keeper,
+    witness: Witness,
     tracer: Tracer,
     interrupts: &'a Interrupts,
     alarm: Option<Alarm>,
@@ -223,6 +201,7 @@ impl<'a> Run<'a> {
         record: Record,
         keeper: &'a mut dyn Keeper,
         interrupts: &'a Interrupts,
+        witness: Witness,
     ) -> Result<Run<'a>, Complaint> {
         let options = tracee::Options {
             filter: true,
@@ -240,6 +219,7 @@ impl<'a> Run<'a> {
             translator: Translator::new(began),
             record,
             keeper,
+            witness,
             tracer,
             interrupts,
             alarm: None,
@@ -263,11 +243,17 @@ impl<'a> Run<'a> {
     /// Standard input goes to the client if there is one: the lecture's reads its sentence there.
     fn start_first(&mut self) -> Result<(), Complaint> {
         let silent = !self.plan.with.is_empty();
-        self.first = self.start(&self.plan.first, silent)?;
+        self.first = self.start(&self.plan.first, silent, self.witness.server())?;
         self.set_alarm(None)
     }
 
-    fn start(&mut self, words: &[OsString], silent: bool) -> Result<i32, Complaint> {
+    /// Starts a program, in another network than ours if one is given.
+    fn start(
+        &mut self,
+        words: &[OsString],
+        silent: bool,
+        network: Option<Arc<Network>>,
+    ) -> Result<i32, Complaint> {
         let Some((program, arguments)) = words.split_first() else {
             return Err(Complaint::usage("no program to trace", "Give one after --."));
         };
@@ -278,6 +264,7 @@ impl<'a> Run<'a> {
             program: program.clone(),
             arguments: arguments.to_vec(),
             stdin,
+            network,
             ..Command::default()
         };
         let at = clock::stamp();
@@ -330,7 +317,7 @@ impl<'a> Run<'a> {
         self.with_started = true;
         let plan = self.plan;
         for (index, words) in plan.with.iter().enumerate() {
-            self.start(words, index > 0)?;
+            self.start(words, index > 0, None)?;
         }
         Ok(())
     }
@@ -361,9 +348,19 @@ impl<'a> Run<'a> {
     /// How much longer the programs may go on after the clients; none if their time is up.
     fn patience(&self) -> Option<Duration> {
         let (began, last) = self.closing?;
-        let quiet = QUIET.checked_sub(last.elapsed())?;
-        let closing = CLOSING.checked_sub(began.elapsed())?;
-        Some(quiet.min(closing)).filter(|left| !left.is_zero())
+        let Some(link) = self.witness.link() else {
+            let quiet = QUIET.checked_sub(last.elapsed())?;
+            let closing = CLOSING.checked_sub(began.elapsed())?;
+            return Some(quiet.min(closing)).filter(|left| !left.is_zero());
+        };
+        // What is on its way, or lost and not yet sent again, may still wake the server.
+        let closing = lab::CLOSING.checked_sub(began.elapsed()).filter(|left| !left.is_zero())?;
+        let silence = last.elapsed().min(link.activity().silence());
+        match QUIET.checked_sub(silence).filter(|left| !left.is_zero()) {
+            Some(quiet) => Some(quiet.min(closing)),
+            None if link.settled() => None,
+            None => Some(QUIET.min(closing)),
+        }
     }
 
     /// The bell: a signal, or the time is up.

@@ -1,6 +1,7 @@
 //! What this system allows, and what to do where it does not.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::path::Path;
 
 use stentor_core::timeline::record::Mode;
@@ -10,33 +11,61 @@ use stentor_os::tracee::{Arguments, Call, Event, Outcome, StartFailure, StartSte
 use crate::complaint::{Complaint, Exit};
 
 /// The next step for a person after the system refused `step`.
-pub fn remedy(step: &str) -> &'static str {
+pub fn remedy(step: &str) -> String {
     match step {
-        "unshare(CLONE_NEWUSER)" | "unshare(CLONE_NEWNET)" | "write /proc/self/uid_map" => {
-            "User namespaces are switched off or without powers here (containers, and AppArmor \
-             since Ubuntu 23.10): allow them for this program by an AppArmor profile, or \
-             sysctl kernel.apparmor_restrict_unprivileged_userns=0 and \
-             user.max_user_namespaces=10000; or use --mode calls."
-        }
+        step if NAMESPACE_STEPS.contains(&step) => format!("{NAMESPACES}; or use --mode calls."),
         "socket(AF_PACKET)" => {
             "Packets of the real network need CAP_NET_RAW: sudo, or setcap cap_net_raw+ep on the \
              program; or use --mode lab or --mode calls."
+                .to_owned()
         }
         "ptrace(PTRACE_SEIZE)" => {
             "The system lets no program trace another: see sysctl kernel.yama.ptrace_scope, or \
              the container's seccomp profile (--cap-add SYS_PTRACE). A program that is traced \
              itself (strace, gdb, stentor trace) cannot trace."
+                .to_owned()
         }
-        _ => "",
+        _ => String::new(),
     }
 }
+
+/// The way to allow a step on which a link between two networks failed, and what works without one.
+fn remedy_of_link(step: &str) -> String {
+    let remedy = match step {
+        step if NAMESPACE_STEPS.contains(&step) => NAMESPACES,
+        "open /dev/net/tun" | "ioctl(TUNSETIFF)" => {
+            "A lab link needs TUN devices: modprobe tun; in a container --device /dev/net/tun; and \
+             the right to open the file (chmod 0666 /dev/net/tun, as systems ship it)"
+        }
+        _ => {
+            "A lab link needs every right in its private networks: a container's profile may take \
+             some of them"
+        }
+    };
+    format!(
+        "{remedy}. Without it, stentor impair worsens datagrams and streams as a proxy, which needs \
+         no privilege: stentor impair TARGET --link SPEC -- CLIENT."
+    )
+}
+
+/// Steps into a network of one's own.
+const NAMESPACE_STEPS: [&str; 3] =
+    ["unshare(CLONE_NEWUSER)", "unshare(CLONE_NEWNET)", "write /proc/self/uid_map"];
+
+const NAMESPACES: &str = "User namespaces are switched off or without powers here (containers, and \
+                          AppArmor since Ubuntu 23.10): allow them for this program by an AppArmor \
+                          profile, or sysctl kernel.apparmor_restrict_unprivileged_userns=0 and \
+                          user.max_user_namespaces=10000";
 
 /// The mode to run in: the one asked for, or the best this system allows, with a notice of what it
 /// refused.
 ///
+/// With `linked` there is no other than a private network of two ends: what a link does is to be
+/// seen there, and nowhere else.
+///
 /// # Errors
 /// The mode asked for, or tracing at all, is refused.
-pub fn settle(asked: Option<Mode>) -> Result<(Mode, Option<String>), Complaint> {
+pub fn settle(asked: Option<Mode>, linked: bool) -> Result<(Mode, Option<String>), Complaint> {
     let possible = privilege::probe();
     let refused = |what: &str, refusal: &privilege::Refusal| {
         let step = refusal.step.name();
@@ -47,6 +76,13 @@ pub fn settle(asked: Option<Mode>) -> Result<(Mode, Option<String>), Complaint> 
     }
     if let Err(refusal) = &possible.filter {
         return Err(refused("stop programs at their socket calls", refusal));
+    }
+    if linked {
+        let link = &possible.lab_link;
+        return match link {
+            Ok(()) => Ok((Mode::Lab, None)),
+            Err(refusal) => Err(no_link(refusal.step.name(), refusal)),
+        };
     }
     match (asked, &possible.private_network, &possible.host_packets) {
         (Some(Mode::Lab), Err(refusal), _) => Err(refused("a private network", refusal)),
@@ -60,13 +96,19 @@ pub fn settle(asked: Option<Mode>) -> Result<(Mode, Option<String>), Complaint> 
     }
 }
 
+/// Why two networks cannot be joined: the system refused `step`.
+pub fn no_link(step: &str, refusal: impl Display) -> Complaint {
+    let what = format!("a link between private networks: {refusal}");
+    Complaint::new(Exit::Impossible, what, remedy_of_link(step))
+}
+
 /// Why a program was not started, with timeout(1)'s codes: 126 found but not executable, 127 not
 /// found.
 pub(super) fn not_started(failure: StartFailure) -> Complaint {
     let next = match (failure.step, failure.error.kind()) {
-        (StartStep::Execute, std::io::ErrorKind::NotFound) => missing(&failure.program),
+        (StartStep::Execute, std::io::ErrorKind::NotFound) => missing(&failure.program).to_owned(),
         (StartStep::Execute, std::io::ErrorKind::PermissionDenied) => {
-            "It is not executable: chmod +x, or start it by its interpreter."
+            "It is not executable: chmod +x, or start it by its interpreter.".to_owned()
         }
         (step, _) => remedy(step.name()),
     };

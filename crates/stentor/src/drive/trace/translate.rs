@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use stentor_core::moment::Moment;
 use stentor_core::timeline::call::{CallName, Errno};
 use stentor_core::timeline::record::{
-    Address, Arguments, Call, CallId, Direction, Entry, Fd, Life, Link, Made, Message, Note,
-    Outcome, Packet, Pid, Process, Remark, Snapshot, SocketId, SocketOption, TcpState, Tid,
+    Address, Arguments, Call, CallId, Crossing, Direction, Entry, Fd, Life, Link, Made, Message,
+    Note, Outcome, Packet, Pid, Process, Remark, Snapshot, SocketId, SocketOption, TcpState, Tid,
 };
 use stentor_os::capture;
 use stentor_os::clock::Stamp;
 use stentor_os::net::tcp_info::State;
 use stentor_os::tracee;
+
+use crate::drive::lab::Passage;
 
 /// The clocks of one run, and the numbers of its calls.
 #[derive(Debug)]
@@ -52,6 +54,24 @@ impl Translator {
             link: Link::Ethernet,
             bytes: packet.bytes.into(),
             length: packet.length,
+            crossing: None,
+        })
+    }
+
+    /// A packet that a lab link took, and what it did with it: on the clock of the run.
+    pub(super) fn passage(&self, passage: Passage) -> Entry {
+        let knob = passage.dropped.filter(|_| passage.arrivals.is_empty());
+        Entry::Packet(Packet {
+            at: passage.at,
+            direction: Direction::Unknown,
+            link: Link::Ip,
+            bytes: passage.bytes,
+            length: passage.length,
+            crossing: Some(Box::new(Crossing {
+                arrivals: passage.arrivals.into(),
+                dropped: knob.map(|knob| knob.name().into()),
+                flipped: passage.flipped,
+            })),
         })
     }
 

@@ -1,6 +1,9 @@
 //! What `impair` tells: where its proxies are, which tier is in force and what that cannot show, and
 //! what was done to how many units.
 
+#[cfg(target_os = "linux")]
+mod packets;
+
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,6 +13,8 @@ use stentor_core::link::Counters;
 use stentor_core::units::Span;
 
 use crate::drive::impair::{Counts, Lateness, StreamCounts, UnitCounts};
+#[cfg(target_os = "linux")]
+pub use packets::{lab, lab_ready};
 
 /// A proxy, in words.
 #[derive(Clone, Debug)]
@@ -112,27 +117,7 @@ fn stream(text: &mut String, counts: &StreamCounts) {
 }
 
 fn units(text: &mut String, counts: &UnitCounts) {
-    let _ = writeln!(text, "  {:<24}{:>12}{:>12}", "datagrams", "up", "down");
-    let row = |text: &mut String, name: &str, of: fn(&Counters) -> u64, always: bool| {
-        let (up, down) = (of(&counts.up), of(&counts.down));
-        if always || up + down > 0 {
-            let _ = writeln!(text, "  {name:<24}{up:>12}{down:>12}");
-        }
-    };
-    row(text, "came", |link| link.taken, true);
-    row(text, "copied (duplicate)", |link| link.duplicated, false);
-    row(text, "lost (loss)", |link| link.lost, false);
-    row(text, "lost (burst)", |link| link.lost_in_burst, false);
-    row(text, "lost (every)", |link| link.lost_by_count, false);
-    row(text, "dropped, queue full", |link| link.queue_full, false);
-    row(text, "dropped, path full", |link| link.flight_full, false);
-    row(text, "delivered", |link| link.delivered, true);
-    row(text, "of them a bit flipped", |link| link.corrupted, false);
-    row(text, "of them overtaking", |link| link.reordered, false);
-    if counts.up_waiting + counts.down_waiting > 0 {
-        let (up, down) = (counts.up_waiting, counts.down_waiting);
-        let _ = writeln!(text, "  {:<24}{up:>12}{down:>12}", "still under way");
-    }
+    fates(text, "datagrams", [&counts.up, &counts.down], [counts.up_waiting, counts.down_waiting]);
     for (count, what) in [
         (counts.unreachable, "nobody listened upstream (ICMP port unreachable)"),
         (counts.exhausted, "of clients for whom there was no descriptor (ulimit -n)"),
@@ -149,17 +134,44 @@ fn units(text: &mut String, counts: &UnitCounts) {
     late(text, &counts.lateness);
 }
 
+/// What became of units on both ways, up and down.
+fn fates(text: &mut String, units: &str, ways: [&Counters; 2], waiting: [u64; 2]) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "  {units:<24}{:>12}{:>12}", "up", "down");
+    let row = |text: &mut String, name: &str, of: fn(&Counters) -> u64, always: bool| {
+        let [up, down] = ways.map(of);
+        if always || up + down > 0 {
+            let _ = writeln!(text, "  {name:<24}{up:>12}{down:>12}");
+        }
+    };
+    row(text, "came", |link| link.taken, true);
+    row(text, "copied (duplicate)", |link| link.duplicated, false);
+    row(text, "lost (loss)", |link| link.lost, false);
+    row(text, "lost (burst)", |link| link.lost_in_burst, false);
+    row(text, "lost (every)", |link| link.lost_by_count, false);
+    row(text, "dropped, queue full", |link| link.queue_full, false);
+    row(text, "dropped, path full", |link| link.flight_full, false);
+    row(text, "delivered", |link| link.delivered, true);
+    row(text, "of them a bit flipped", |link| link.corrupted, false);
+    row(text, "of them overtaking", |link| link.reordered, false);
+    let [up, down] = waiting;
+    if up + down > 0 {
+        let _ = writeln!(text, "  {:<24}{up:>12}{down:>12}", "still under way");
+    }
+}
+
 fn late(text: &mut String, lateness: &Lateness) {
-    if lateness.count > 0 {
+    later(text, lateness.count, lateness.mean(), lateness.max);
+}
+
+/// How late `count` things were; no word if there were none.
+fn later(text: &mut String, count: u64, mean: Duration, worst: Duration) {
+    if count > 0 {
         // Whole microseconds: more would be noise.
         let micro = |span: Duration| {
             Span(span - Duration::from_nanos(u64::from(span.subsec_nanos() % 1000)))
         };
-        let _ = writeln!(
-            text,
-            "  later than due by {} on average, {} at worst",
-            micro(lateness.mean()),
-            micro(lateness.max)
-        );
+        let (mean, worst) = (micro(mean), micro(worst));
+        let _ = writeln!(text, "  later than due by {mean} on average, {worst} at worst");
     }
 }

@@ -7,6 +7,8 @@ use serde::Serialize;
 use stentor_core::link::Counters;
 
 use crate::drive::impair::{Counts, Lateness, StreamCounts, UnitCounts};
+#[cfg(target_os = "linux")]
+use crate::drive::lab::{Carried, TIER};
 use crate::report::impair::Title;
 
 /// Name and version of the form.
@@ -23,6 +25,7 @@ pub struct Config {
     pub scenario: bool,
     pub seed: u64,
     pub control: Option<String>,
+    pub programs: Vec<Vec<String>>,
 }
 
 /// What was done, proxy by proxy.
@@ -31,6 +34,22 @@ pub struct Config {
 pub struct Outcome {
     pub streams: Vec<Streams>,
     pub datagrams: Vec<Datagrams>,
+    pub packets: Option<Packets>,
+}
+
+/// What a lab link did to packets.
+#[derive(Debug, Serialize, JsonSchema)]
+#[allow(missing_docs, reason = "docs/impair.md describes each key")]
+pub struct Packets {
+    pub tier: &'static str,
+    pub up: Units,
+    pub down: Units,
+    pub up_missed: u64,
+    pub down_missed: u64,
+    pub up_refused: u64,
+    pub down_refused: u64,
+    pub late: Late,
+    pub over_1ms: u64,
 }
 
 /// `accepted = in_order + reset + refused + unreachable + open`.
@@ -107,7 +126,32 @@ impl Outcome {
                 Counts::Units(counts) => datagrams.push(Datagrams::new(title, counts)),
             }
         }
-        Outcome { streams, datagrams }
+        Outcome { streams, datagrams, packets: None }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Outcome {
+    /// What a lab link has done.
+    pub fn of_packets(carried: &Carried) -> Outcome {
+        let Carried { up, down, lateness, .. } = carried;
+        let late = Late {
+            count: lateness.deliveries,
+            mean_ns: lateness.mean_ns(),
+            max_ns: lateness.worst_ns,
+        };
+        let packets = Packets {
+            tier: TIER,
+            up: Units::new(&up.link, up.inside),
+            down: Units::new(&down.link, down.inside),
+            up_missed: up.missed,
+            down_missed: down.missed,
+            up_refused: up.refused,
+            down_refused: down.refused,
+            late,
+            over_1ms: lateness.over_1ms,
+        };
+        Outcome { streams: Vec::new(), datagrams: Vec::new(), packets: Some(packets) }
     }
 }
 

@@ -73,7 +73,7 @@ pub struct Call {
     /// Who made it.
     pub who: String,
     /// Its name, as in its man page.
-    pub name: &'static str,
+    pub name: String,
     /// What it was given.
     pub arguments: String,
     /// What it gave back; `-1` and the errno if it failed.

@@ -8,7 +8,7 @@ use stentor_core::moment::Moment;
 use stentor_core::timeline::cause::{CallNo, Grade, PacketNo, Relation};
 use stentor_core::timeline::header::{Flags, Icmp, Tcp, Transport};
 use stentor_core::timeline::ladder::{
-    Arrow, CallMark, Group, Ladder, Link, Omitted, Program, Protocol, Side, StateMark,
+    Arrow, CallMark, Group, Ladder, Link, Mark, Omitted, Program, Protocol, Side, StateMark,
 };
 use stentor_core::timeline::record::{Mode, Wire};
 use stentor_core::timeline::stream::Kind;
@@ -152,6 +152,7 @@ pub fn packet(arrow: &Arrow) -> PacketWords {
             PacketWords { what: what.into(), full: pieces.clone(), short: pieces, more: Vec::new() }
         }
     };
+    words.more.splice(..0, transit(arrow, 0));
     if !arrow.excerpt.is_empty() {
         words.more.push(format!("\"{}\"", clean(&arrow.excerpt)));
     }
@@ -419,7 +420,49 @@ pub fn made(ladder: &Ladder) -> String {
     let system = clean(&ladder.header.kernel);
     let machine = clean(&ladder.header.machine);
     let system = if system.is_empty() { system } else { format!("; Linux {system} {machine}") };
-    format!("{mode}{wire}{system}")
+    match &ladder.header.link {
+        Some(link) => format!("{mode}; {}{system}", self::link(link)),
+        None => format!("{mode}{wire}{system}"),
+    }
+}
+
+/// What a lab link is, and what it cannot show.
+fn link(link: &str) -> String {
+    format!(
+        "packets cross a lab link ({}): two networks joined by TUN devices, MTU 1500, no Ethernet \
+         and no router between; a packet stands where the link took it",
+        clean(link)
+    )
+}
+
+/// How long a packet was on its way over a lab link, until it or its `copy` arrived: `+20.1 ms`.
+pub fn transit(arrow: &Arrow, copy: u32) -> Option<String> {
+    let arrived = arrow.crossing.as_ref()?.arrivals.get(copy as usize)?;
+    let microseconds = arrived.since(arrow.at).as_micros();
+    Some(match microseconds {
+        0..1_000 => format!("+{microseconds} us"),
+        1_000..1_000_000 => format!("+{}.{} ms", microseconds / 1000, microseconds % 1000 / 100),
+        _ => format!("+{}.{} s", microseconds / 1_000_000, microseconds % 1_000_000 / 100_000),
+    })
+}
+
+/// What a lab link did to a packet besides delivering it: `lost on the link: loss`.
+pub fn harm(arrow: &Arrow) -> Option<String> {
+    let crossing = arrow.crossing.as_ref()?;
+    match (&crossing.dropped, crossing.arrivals.is_empty(), crossing.flipped) {
+        (Some(why), true, _) => Some(format!("lost on the link: {}", clean(why))),
+        (None, true, _) => Some("on its way at the end".to_owned()),
+        (_, false, Some(bit)) => Some(format!("bit {bit} flipped on the link")),
+        (_, false, None) => None,
+    }
+}
+
+/// What arrived, for a row of its own: `PSH,ACK seq 1+6 +20.1 ms`.
+pub fn arrived(arrow: &Arrow, copy: u32) -> String {
+    let words = packet(arrow);
+    let short = words.short.first().map(|piece| format!(" {piece}")).unwrap_or_default();
+    let again = if copy > 0 { " again" } else { "" };
+    format!("{}{short}{again} {}", words.what, transit(arrow, copy).unwrap_or_default())
 }
 
 /// A finding with its witnesses, packets with the time of the first, by which it is found in any
@@ -527,7 +570,7 @@ pub fn grades(ladder: &Ladder) -> Vec<Grade> {
     let mut seen = [false; Grade::ALL.len()];
     for group in &ladder.groups {
         for row in &group.rows {
-            if let stentor_core::timeline::ladder::Mark::Packet(place) = row.mark
+            if let Mark::Packet(place) | Mark::Departs(place) = row.mark
                 && let Some(arrow) = ladder.packets.get(place as usize)
             {
                 let grade = cause_grade(ladder, arrow);

@@ -28,7 +28,7 @@ impl Drawn {
                 Mark::Call(_, place) | Mark::CallBegins(_, place) | Mark::CallEnds(_, place) => {
                     self.calls.insert(place);
                 }
-                Mark::Packet(place) => {
+                Mark::Packet(place) | Mark::Departs(place) | Mark::Arrives(place, _) => {
                     self.packets.insert(place);
                 }
                 Mark::State(..) => {}
@@ -142,6 +142,7 @@ fn sent(ladder: &Ladder, arrow: &Arrow) -> Value {
         Direction::In => fields.add("direction", "from the network"),
         Direction::Out => fields.add("direction", "to the network"),
     }
+    crossing(&mut fields, arrow);
     let captured = if arrow.captured < arrow.length { "first " } else { "all " };
     fields.add(
         "on the wire",
@@ -157,6 +158,18 @@ fn sent(ladder: &Ladder, arrow: &Arrow) -> Value {
     }
     let packet = words::packet(arrow);
     fields.titled(&format!("Packet {}: {}", words::capture_number(arrow.number), packet.what))
+}
+
+/// What a lab link did.
+fn crossing(fields: &mut Fields, arrow: &Arrow) {
+    let arrivals = arrow.crossing.as_ref().map(|crossing| crossing.arrivals.len()).unwrap_or(0);
+    for copy in (0..u32::try_from(arrivals).unwrap_or(0)).take(TIES_MAX) {
+        let name = if copy == 0 { "arrived after" } else { "and again after" };
+        fields.add(name, words::transit(arrow, copy).unwrap_or_default().trim_start_matches('+'));
+    }
+    if let Some(harm) = words::harm(arrow) {
+        fields.add("on the link", harm);
+    }
 }
 
 fn ties(fields: &mut Fields, ladder: &Ladder, arrow: &Arrow, relation: Relation, part: &str) {

@@ -91,7 +91,9 @@ fn section(body: &mut Body<'_>, record: &Record) {
         (Mode::Lab | Mode::Host, Wire::Raw) => "; segments as the interface has them",
     };
     body.section();
-    body.text(block::COMMENT, &format!("stentor trace {mode}{wire}"));
+    let link = header.link.as_ref().map(|link| format!("; lab link {}", shown(link)));
+    let link = link.unwrap_or_default();
+    body.text(block::COMMENT, &format!("stentor trace {mode}{wire}{link}"));
     body.text(block::SECTION_HARDWARE, &shown(&header.machine));
     body.text(block::SECTION_OS, &format!("Linux {}", shown(&header.kernel)));
     body.text(block::SECTION_PROGRAM, &format!("stentor {}", shown(&header.stentor)));
@@ -105,8 +107,10 @@ fn interface(body: &mut Body<'_>, record: &Record) {
     let snaplen = record.header.snaplen;
     let link = if framed(record) { block::LINKTYPE_ETHERNET } else { block::LINKTYPE_RAW };
     body.interface(link, if snaplen == 0 { 0 } else { snaplen.max(longest) });
-    if record.header.mode == Mode::Lab {
-        body.text(block::INTERFACE_NAME, "lo");
+    match (record.header.mode, &record.header.link) {
+        (Mode::Lab, Some(_)) => body.text(block::INTERFACE_NAME, "lab"),
+        (Mode::Lab, None) => body.text(block::INTERFACE_NAME, "lo"),
+        (Mode::Host | Mode::Calls, _) => {}
     }
     body.option(block::INTERFACE_RESOLUTION, &[block::NANOSECONDS]);
     body.end_of_options();
@@ -172,6 +176,9 @@ impl<'a> Exporter<'a> {
         }
         if edges.len() > COMMENTS_MAX {
             body.text(block::COMMENT, &format!("and {} more ties", edges.len() - COMMENTS_MAX));
+        }
+        for words in words::crossing(packet) {
+            body.text(block::COMMENT, &words);
         }
         if checksum == Checksum::Partial {
             body.text(block::COMMENT, "checksum: partial, and the packet was captured in part");

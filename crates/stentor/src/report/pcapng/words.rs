@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use stentor_core::moment::Moment;
 use stentor_core::timeline::cause::{Edge, Relation};
-use stentor_core::timeline::record::{Address, Call, Life, Outcome, Pid, Process, Record};
+use stentor_core::timeline::record::{Address, Call, Life, Outcome, Packet, Pid, Process, Record};
 
 /// How much of a name is shown, in characters.
 const NAME_MAX: usize = 108;
@@ -73,6 +73,25 @@ pub(super) fn call(call: &Call) -> String {
         words.push(format!("{} messages", call.messages.len()));
     }
     format!("{}({})", call.name, words.join(", "))
+}
+
+/// What a lab link did with a packet, as comments: `link: arrived after 20.100 ms`, `link: lost (loss)`.
+pub(super) fn crossing(packet: &Packet) -> Vec<String> {
+    let Some(crossing) = &packet.crossing else { return Vec::new() };
+    let ms = |at: &Moment| {
+        let microseconds = at.since(packet.at).as_micros();
+        format!("{}.{:03} ms", microseconds / 1000, microseconds % 1000)
+    };
+    let mut words = Vec::new();
+    match (crossing.arrivals.first(), &crossing.dropped) {
+        (Some(at), _) => words.push(format!("link: arrived after {}", ms(at))),
+        (None, Some(why)) => words.push(format!("link: lost ({})", shown(why))),
+        (None, None) => words.push("link: on its way at the end".to_owned()),
+    }
+    let copies = crossing.arrivals.iter().skip(1).take(super::COMMENTS_MAX);
+    words.extend(copies.map(|at| format!("link: arrived again after {}", ms(at))));
+    words.extend(crossing.flipped.map(|bit| format!("link: bit {bit} flipped on the way")));
+    words
 }
 
 fn bytes(count: u64) -> String {

@@ -23,8 +23,8 @@ fn header() -> impl Strategy<Value = Header> {
     let words = (any::<String>(), any::<String>(), any::<String>());
     let kinds =
         (select(&[Mode::Lab, Mode::Host, Mode::Calls]), select(&[Wire::Ethernet, Wire::Raw]));
-    (words, kinds, any::<u32>(), any::<u64>()).prop_map(
-        |((stentor, kernel, machine), (mode, wire), snaplen, began_unix_ns)| Header {
+    (words, kinds, any::<u32>(), any::<u64>(), of(any::<String>())).prop_map(
+        |((stentor, kernel, machine), (mode, wire), snaplen, began_unix_ns, link)| Header {
             version: VERSION,
             stentor,
             kernel,
@@ -33,6 +33,7 @@ fn header() -> impl Strategy<Value = Header> {
             wire,
             snaplen,
             began_unix_ns,
+            link,
         },
     )
 }
@@ -199,8 +200,26 @@ fn packet() -> impl Strategy<Value = Packet> {
         select(&[Direction::Unknown, Direction::In, Direction::Out]),
         select(&[Link::Ethernet, Link::Ip]),
     );
-    (at(), kinds, bytes(140), any::<u32>()).prop_map(|(at, (direction, link), bytes, length)| {
-        Packet { at, direction, link, bytes, length }
+    let crossing = of(crossing().prop_map(Box::new));
+    (at(), kinds, bytes(140), any::<u32>(), crossing).prop_map(
+        |(at, (direction, link), bytes, length, crossing)| Packet {
+            at,
+            direction,
+            link,
+            bytes,
+            length,
+            crossing,
+        },
+    )
+}
+
+fn crossing() -> impl Strategy<Value = Crossing> {
+    let arrivals = proptest::collection::vec(at(), 0..3);
+    let dropped = of(any::<String>().prop_map(String::into_boxed_str));
+    (arrivals, dropped, of(any::<u64>())).prop_map(|(arrivals, dropped, flipped)| Crossing {
+        arrivals: arrivals.into(),
+        dropped,
+        flipped,
     })
 }
 

@@ -11,8 +11,8 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use stentor_core::moment::Moment;
 use stentor_core::timeline::record::{
-    Call, CallId, Direction, Entry, Header, Life, Link, Loss, Mode, Note, Packet, Pid, Place,
-    Process, Remark, Snapshot, SocketId, TcpState, Tid, VERSION, Wire,
+    Call, CallId, Crossing, Direction, Entry, Header, Life, Link, Loss, Mode, Note, Packet, Pid,
+    Place, Process, Remark, Snapshot, SocketId, TcpState, Tid, VERSION, Wire,
 };
 
 use super::address::Inet;
@@ -79,6 +79,8 @@ pub(super) struct HeaderLine<'a> {
     wire: Cow<'a, str>,
     snaplen: u32,
     began_unix_ns: u64,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    lab_link: Option<Cow<'a, str>>,
     #[serde(flatten, skip_serializing)]
     pub(super) extra: Extra,
 }
@@ -108,6 +110,7 @@ impl<'a> From<&'a Header> for HeaderLine<'a> {
             wire: word(&WIRES, &header.wire).unwrap_or_default().into(),
             snaplen: header.snaplen,
             began_unix_ns: header.began_unix_ns,
+            lab_link: header.link.as_deref().map(Cow::Borrowed),
             extra: Extra::default(),
         }
     }
@@ -125,6 +128,7 @@ impl HeaderLine<'_> {
             wire: value(&WIRES, "wire", &self.wire)?,
             snaplen: self.snaplen,
             began_unix_ns: self.began_unix_ns,
+            link: self.lab_link.map(Cow::into_owned),
         })
     }
 }
@@ -415,6 +419,13 @@ struct PacketLine<'a> {
     length: u32,
     #[serde(borrow, default, skip_serializing_if = "Hex::is_empty")]
     bytes: Hex<'a>,
+    /// There if the packet crossed a lab link, empty if it never arrived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrived_ns: Option<Vec<u64>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    dropped: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flipped_bit: Option<u64>,
     #[serde(flatten, skip_serializing)]
     extra: Extra,
 }
@@ -422,12 +433,18 @@ struct PacketLine<'a> {
 impl<'a> From<&'a Packet> for PacketLine<'a> {
     fn from(packet: &'a Packet) -> PacketLine<'a> {
         let link = (packet.link != Link::default()).then_some(&packet.link);
+        let crossing = packet.crossing.as_deref();
+        let nanos =
+            |crossing: &Crossing| crossing.arrivals.iter().map(|at| at.as_nanos()).collect();
         PacketLine {
             at_ns: packet.at.as_nanos(),
             direction: word(&DIRECTIONS, &packet.direction).map(Cow::Borrowed),
             link: link.and_then(|link| word(&LINKS, link)).map(Cow::Borrowed),
             length: packet.length,
             bytes: Hex::from(&*packet.bytes),
+            arrived_ns: crossing.map(nanos),
+            dropped: crossing.and_then(|it| it.dropped.as_deref()).map(Cow::Borrowed),
+            flipped_bit: crossing.and_then(|it| it.flipped),
             extra: Extra::default(),
         }
     }
@@ -437,12 +454,19 @@ impl PacketLine<'_> {
     fn entry(self) -> Result<Entry, Refusal> {
         let direction = |word: Cow<'_, str>| value(&DIRECTIONS, "packet: direction", &word);
         let link = |word: Cow<'_, str>| value(&LINKS, "packet: link", &word);
+        let (dropped, flipped) = (self.dropped, self.flipped_bit);
+        let crossing = |arrivals: Vec<u64>| Crossing {
+            arrivals: arrivals.into_iter().map(Moment::from_nanos).collect(),
+            dropped: dropped.map(|word| word.into_owned().into_boxed_str()),
+            flipped,
+        };
         Ok(Entry::Packet(Packet {
             at: Moment::from_nanos(self.at_ns),
             direction: self.direction.map(direction).transpose()?.unwrap_or_default(),
             link: self.link.map(link).transpose()?.unwrap_or_default(),
             bytes: self.bytes.into_box(),
             length: self.length,
+            crossing: self.arrived_ns.map(crossing).map(Box::new),
         }))
     }
 }

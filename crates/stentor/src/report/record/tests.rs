@@ -241,6 +241,7 @@ fn packet(at: u64, length: usize) -> Packet {
         link: Link::Ethernet,
         bytes,
         length: 1514,
+        crossing: None,
     }
 }
 

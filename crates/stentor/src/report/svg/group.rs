@@ -18,8 +18,8 @@ use crate::report::ladder::words;
 const TIME: usize = 58;
 const CLIENT_BOX: usize = 68;
 const BOX: usize = 234;
-const CLIENT_LIFE: usize = 346;
-const SERVER_LIFE: usize = 632;
+pub(super) const CLIENT_LIFE: usize = 346;
+pub(super) const SERVER_LIFE: usize = 632;
 const SERVER_BOX: usize = 676;
 
 /// Characters of 12 pixels that a box holds in a line.
@@ -63,7 +63,7 @@ pub(in crate::report) fn group(ladder: &Ladder, place: usize, rows_max: usize) -
     picture.findings(group);
     let rows = group.rows.len().min(rows_max);
     Drawn {
-        body: format!("{}{under}\n{}", picture.heading, picture.body),
+        body: format!("{}{under}\n{}{}", picture.heading, picture.crossing, picture.body),
         height: picture.y + 18,
         rows,
         undrawn: group.rows.len() - rows,
@@ -81,14 +81,16 @@ struct Spot {
     above: Option<usize>,
 }
 
-struct Picture<'a> {
-    ladder: &'a Ladder,
+pub(super) struct Picture<'a> {
+    pub(super) ladder: &'a Ladder,
     heading: String,
-    body: String,
-    y: usize,
+    pub(super) body: String,
+    /// Arrows from one row to another, below what they cross.
+    pub(super) crossing: String,
+    pub(super) y: usize,
     calls: BTreeMap<u32, Spot>,
-    /// Where the arrows begin and end.
-    packets: BTreeMap<u32, (usize, usize)>,
+    /// Where the arrows begin and end; those that have not arrived end where they begin.
+    pub(super) packets: BTreeMap<u32, (usize, usize)>,
     said: [Option<StateMark>; 2],
 }
 
@@ -98,6 +100,7 @@ impl<'a> Picture<'a> {
             ladder,
             heading: String::new(),
             body: String::new(),
+            crossing: String::new(),
             y: 0,
             calls: BTreeMap::new(),
             packets: BTreeMap::new(),
@@ -136,11 +139,21 @@ impl<'a> Picture<'a> {
                     self.packet(&time, place, arrow);
                 }
             }
+            Mark::Departs(place) => {
+                if let Some(arrow) = self.ladder.packets.get(place as usize) {
+                    self.departs(&time, place, arrow);
+                }
+            }
+            Mark::Arrives(place, copy) => {
+                if let Some(arrow) = self.ladder.packets.get(place as usize) {
+                    self.arrives(&time, place, arrow, copy);
+                }
+            }
             Mark::State(lane, now) => self.state(&time, lane, &now),
         }
     }
 
-    fn clock(&mut self, time: &str, y: usize) {
+    pub(super) fn clock(&mut self, time: &str, y: usize) {
         let _ = write!(
             self.body,
             "<text x=\"{TIME}\" y=\"{y}\" class=\"time\" text-anchor=\"end\">{time}</text>"
@@ -160,7 +173,11 @@ impl<'a> Picture<'a> {
                 let number = words::number(call.number);
                 format!("{number} {} {}{waited}", call.name, words::outcome(call, COLUMNS - 2))
             }
-            Mark::Call(..) | Mark::Packet(_) | Mark::State(..) => whole.clone(),
+            Mark::Call(..)
+            | Mark::Packet(_)
+            | Mark::Departs(_)
+            | Mark::Arrives(..)
+            | Mark::State(..) => whole.clone(),
         };
         let begins = matches!(mark, Mark::CallBegins(..));
         let mut lines: Vec<(String, &str)> =
@@ -253,16 +270,7 @@ impl<'a> Picture<'a> {
         let bottom = top + 6;
         self.packets.insert(place, (top, bottom));
         let to_calls = self.tied_calls(arrow);
-        let effect = words::effect(self.ladder, arrow);
-        let effect = effect.map_or(String::new(), |tie| format!("; so returned {}", tie.who));
-        let title = format!(
-            "packet {}: {}. Why: {} ({}, {}){effect}",
-            words::capture_number(arrow.number),
-            said.line(),
-            cause.who,
-            cause.rule,
-            cause.grade
-        );
+        let title = self.title(arrow);
         let closed = arrow.tcp.is_some_and(|tcp| tcp.window == Some(0))
             && matches!(&arrow.headers.transport, Transport::Tcp(tcp) if !tcp.flags.has(Flags::RST));
         let zero = if closed { "label zero" } else { "label" };
@@ -307,7 +315,25 @@ impl<'a> Picture<'a> {
         self.y += if payload.is_some() { 40 } else { 28 };
     }
 
-    fn tied_calls(&self, arrow: &Arrow) -> String {
+    /// All that is known of a packet, in a sentence.
+    pub(super) fn title(&self, arrow: &Arrow) -> String {
+        let cause = words::cause(self.ladder, arrow);
+        let effect = words::effect(self.ladder, arrow);
+        let effect = effect.map_or(String::new(), |tie| format!("; so returned {}", tie.who));
+        let crossed = words::transit(arrow, 0).map(|transit| format!("arrived after {transit}"));
+        let crossed: String =
+            crossed.into_iter().chain(words::harm(arrow)).map(|it| format!("; {it}")).collect();
+        format!(
+            "packet {}: {}. Why: {} ({}, {}){effect}{crossed}",
+            words::capture_number(arrow.number),
+            words::packet(arrow).line(),
+            cause.who,
+            cause.rule,
+            cause.grade
+        )
+    }
+
+    pub(super) fn tied_calls(&self, arrow: &Arrow) -> String {
         let mut keys: Vec<u32> = [Relation::Cause, Relation::Effect]
             .into_iter()
             .flat_map(|relation| words::links(self.ladder, arrow, relation))
@@ -352,7 +378,7 @@ impl<'a> Picture<'a> {
     /// Lines between calls and packets, through the gutter between boxes and lifeline.
     fn ties(&self, under: &mut String, group: &Group, rows_max: usize) {
         for row in group.rows.iter().take(rows_max) {
-            let Mark::Packet(place) = row.mark else { continue };
+            let (Mark::Packet(place) | Mark::Departs(place)) = row.mark else { continue };
             let arrow = self.ladder.packets.get(place as usize);
             let (Some(arrow), Some((from, to))) = (arrow, self.packets.get(&place)) else {
                 continue;

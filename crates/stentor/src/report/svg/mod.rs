@@ -4,6 +4,7 @@
 //! end: rows beyond the limit are counted, not drawn. `page` puts the same pictures into HTML.
 
 mod group;
+mod link;
 #[cfg(test)]
 mod tests;
 

@@ -7,6 +7,8 @@
 mod command;
 mod control;
 mod decisions;
+#[cfg(target_os = "linux")]
+mod lab;
 mod plan;
 mod scenario;
 
@@ -42,21 +44,34 @@ const LIVE_EVERY: Duration = Duration::from_millis(500);
     stentor impair 8000 127.0.0.1:12000 --link delay=20ms,jitter=5ms,loss=1%\n    \
     stentor impair udp://127.0.0.1:8000 udp://127.0.0.1:12000 --up burst=1%/25% --seed 7\n    \
     stentor impair 127.0.0.1:12000 --link 3g -- stentor send '{}' hello\n    \
-    stentor impair --config proxies.json --metrics --control\n\n\
+    stentor impair --config proxies.json --metrics --control\n    \
+    stentor impair --lab --link loss=5% -- stentor serve -1 --with 'stentor send hello'\n\n\
     Words of a link (docs/impair.md explains each): delay jitter order rate queue slots trace, on \
     datagrams loss burst every duplicate reorder corrupt, on streams stall reset half-close \
     slow-close truncate refuse slice loss-as-delay corrupt; presets 3g edge dsl satellite wifi \
     starlink.\n\n\
-    With -- COMMAND the exit code is the command's; 125 is a failure of impair itself, 126 and 127 \
+    Proxies end TCP twice, so nothing that they do is packet loss. --lab is: COMMAND and the programs \
+    of --with run in two private networks, joined by a link that carries real packets (Linux; no \
+    root where user namespaces and /dev/net/tun allow it).\n\n\
+    With -- COMMAND the exit code is the command's (with --lab as of trace: of a server that was \
+    ended after its clients, theirs); 125 is a failure of impair itself, 126 and 127 \
     as in timeout(1). Without, ^C ends it with 130.")]
 pub struct Args {
     /// Where clients come in (ADDRESS:PORT, a port alone is on 127.0.0.1, tcp:// or udp:// chooses),
     /// and where it leads; with -- COMMAND the first may be left out
     #[arg(value_name = "LISTEN] [TARGET")]
     words: Vec<String>,
-    /// A command to run with {} replaced by the address of the proxy
+    /// A command to run with {} replaced by the address of the proxy; with --lab the server
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
+    /// Carries packets between COMMAND and the programs of --with, not proxies' bytes
+    #[cfg(target_os = "linux")]
+    #[arg(long, requires = "command", conflicts_with_all = ["words", "tcp", "udp", "duration"])]
+    lab: bool,
+    /// With --lab: a client, started when COMMAND listens (repeatable; also after COMMAND)
+    #[cfg(target_os = "linux")]
+    #[arg(long, value_name = "CLIENT", requires = "lab")]
+    with: Vec<String>,
     /// What the network does, in both directions
     #[arg(long, value_name = "SPEC")]
     link: Option<Words>,
@@ -113,6 +128,12 @@ pub fn run(args: Args) -> Result<Exit, Complaint> {
     let started = SystemTime::now();
     let own = !args.command.is_empty();
     let mut told = Told::default();
+    #[cfg(target_os = "linux")]
+    let outcome = match args.lab {
+        true => lab::carry_out(&args, &mut told),
+        false => carry_out(&args, &mut told),
+    };
+    #[cfg(not(target_os = "linux"))]
     let outcome = carry_out(&args, &mut told);
     let outcome = outcome.map_err(|complaint| if own { ours(complaint) } else { complaint });
     if args.json {
@@ -121,7 +142,7 @@ pub fn run(args: Args) -> Result<Exit, Complaint> {
         let mut object: Envelope<json::impair::Config, json::impair::Outcome> =
             Envelope::new(json::impair::SCHEMA, started, exit, error);
         object.config = told.config;
-        object.result = told.ended.then(|| json::impair::Outcome::new(&told.proxies));
+        object.result = told.result;
         object.warnings = told.warnings;
         console::data(object.text())?;
     }
@@ -132,10 +153,8 @@ pub fn run(args: Args) -> Result<Exit, Complaint> {
 #[derive(Debug, Default)]
 struct Told {
     config: Option<json::impair::Config>,
-    /// Each proxy in words, and what it did.
-    proxies: Vec<(report::Title, Counts)>,
+    result: Option<json::impair::Outcome>,
     warnings: Vec<String>,
-    ended: bool,
 }
 
 /// A command's exit codes are passed on, so failures of our own have codes of their own.
@@ -170,19 +189,11 @@ fn carry_out(args: &Args, told: &mut Told) -> Result<Exit, Complaint> {
     stentor_os::limits::raise_descriptors()
         .map_err(|error| Failure::new("setrlimit", "RLIMIT_NOFILE", error))?;
     let ended = wait(args, plan, &running, &opened, control.as_ref(), child, &interrupts);
-    match control {
-        Some(control) => told.proxies = control::ended(control),
-        None => {
-            for one in &opened {
-                let counts = running.handle().close(one.id).ok().flatten();
-                told.proxies.extend(counts.map(|counts| (one.title.clone(), counts)));
-            }
-        }
-    }
-    told.ended = true;
+    let proxies = counted(&running, &opened, control);
+    told.result = Some(json::impair::Outcome::new(&proxies));
     running.stop().map_err(|error| Failure::new("epoll_wait", "the loop of the proxies", error))?;
     if !args.quiet && !args.json {
-        let text = report::text(&told.proxies);
+        let text = report::text(&proxies);
         if args.command.is_empty() {
             console::data(text)?
         } else {
@@ -191,6 +202,22 @@ fn carry_out(args: &Args, told: &mut Told) -> Result<Exit, Complaint> {
     }
     written.check()?;
     ended
+}
+
+/// Each proxy in words, and what it did; they are closed.
+fn counted(
+    running: &Running,
+    opened: &[Opened],
+    control: Option<Control>,
+) -> Vec<(report::Title, Counts)> {
+    if let Some(control) = control {
+        return control::ended(control);
+    }
+    let close = |one: &Opened| {
+        let counts = running.handle().close(one.id).ok().flatten();
+        counts.map(|counts| (one.title.clone(), counts))
+    };
+    opened.iter().filter_map(close).collect()
 }
 
 /// Where the proxies are, which tier is in force, and how to repeat it.

@@ -249,6 +249,7 @@ impl Plan {
             scenario: self.scenario.is_some(),
             seed: self.seed.0,
             control: control.map(|control| control.address.to_string()),
+            programs: Vec::new(),
         }
     }
 }
@@ -300,7 +301,7 @@ fn leads_back(listen: SocketAddr, upstream: SocketAddr) -> bool {
 }
 
 /// `--link`, changed by `--up` and `--down`.
-fn spec(args: &Args) -> Result<Spec, Complaint> {
+pub(super) fn spec(args: &Args) -> Result<Spec, Complaint> {
     let mut spec = args.link.clone().unwrap_or_default().spec;
     for (name, words) in [("up", &args.up), ("down", &args.down)] {
         let Some(words) = words else { continue };

@@ -56,7 +56,7 @@ fn lesson(played: &Played) -> Lesson {
         let number = place + 1;
         let call = |call: &super::stage::Call| Call {
             who: call.who.clone(),
-            name: call.name,
+            name: call.name.clone(),
             arguments: call.arguments.clone(),
             outcome: call.outcome.clone(),
         };

@@ -91,7 +91,7 @@ fn calls(ladder: &Ladder, lane: Lane) -> Vec<&CallMark> {
     let made = rows.filter_map(|row| match row.mark {
         Mark::Call(at, call) | Mark::CallBegins(at, call) if at == lane => Some(call),
         Mark::Call(..) | Mark::CallBegins(..) | Mark::CallEnds(..) => None,
-        Mark::Packet(_) | Mark::State(..) => None,
+        Mark::Packet(_) | Mark::Departs(_) | Mark::Arrives(..) | Mark::State(..) => None,
     });
     let place = |call| usize::try_from(call).unwrap_or(usize::MAX);
     made.filter_map(|call| ladder.calls.get(place(call)))

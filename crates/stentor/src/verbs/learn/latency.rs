@@ -151,6 +151,7 @@ fn plan(target: SocketAddr, pace: Pace, connections: usize) -> Result<Plan, Comp
         depth: 1,
         timeout,
         reconnect_every: None,
+        greeting: false,
         reply_max: REPLY_MAX,
         seed,
     };
@@ -172,6 +173,7 @@ fn plan(target: SocketAddr, pace: Pace, connections: usize) -> Result<Plan, Comp
         verify: "upper".to_owned(),
         depth: 1,
         reconnect: None,
+        greeting: false,
         timeout,
         interval: LENGTH,
         seed,

@@ -4,12 +4,16 @@
 //! and `calls`, how it looks in `page`, its words in `lessons/` beside the crates.
 
 mod account;
+#[cfg(target_os = "linux")]
+mod apart;
 mod backlog;
 mod byte_order;
 mod bytestream;
 mod calls;
 #[cfg(target_os = "linux")]
 mod causes;
+#[cfg(target_os = "linux")]
+mod checksum;
 mod close;
 mod concurrency;
 mod errors;
@@ -19,6 +23,8 @@ mod half;
 #[cfg(target_os = "linux")]
 mod header;
 mod latency;
+#[cfg(target_os = "linux")]
+mod loss;
 mod nonblocking;
 mod overhead;
 mod page;
@@ -133,12 +139,16 @@ const LESSONS: &[Lesson] = &[
     lesson!(8, "byte-order", Bytes, byte_order::play),
     #[cfg(target_os = "linux")]
     lesson!(9, "udp-header", Bytes, udp_header::play),
+    #[cfg(target_os = "linux")]
+    lesson!(10, "checksum", Bytes, checksum::play),
     lesson!(11, "ports", Servers, ports::play),
     lesson!(12, "concurrency", Servers, concurrency::play),
     lesson!(13, "nonblocking", Servers, nonblocking::play),
     lesson!(14, "backlog", Servers, backlog::play),
     lesson!(15, "close", Servers, close::play),
     lesson!(16, "overhead", Price, overhead::play),
+    #[cfg(target_os = "linux")]
+    lesson!(17, "loss", Price, loss::play),
     lesson!(18, "latency", Price, latency::play),
     lesson!(21, "fetch", Applications, fetch::play),
     lesson!(22, "peer", Applications, peer::play),

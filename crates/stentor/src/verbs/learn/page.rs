@@ -50,6 +50,16 @@ impl<'a> Page<'a> {
         Page { view, out, kept: Ok(()) }
     }
 
+    /// How it shows.
+    pub(super) const fn view(&self) -> View {
+        self.view
+    }
+
+    /// Adds what was shown elsewhere, in the same view.
+    pub(super) fn relay(&mut self, shown: &str) -> io::Result<()> {
+        self.write(shown)
+    }
+
     /// Remembers how a write ended where it could not be told; the next write tells.
     pub(super) fn keep(&mut self, shown: io::Result<()>) {
         if self.kept.is_ok() {

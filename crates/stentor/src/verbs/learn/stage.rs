@@ -6,6 +6,7 @@
 use std::fmt::Display;
 use std::io;
 
+use serde::{Deserialize, Serialize};
 use stentor_core::moment::Moment;
 use stentor_core::timeline::ladder::Ladder;
 use stentor_core::timeline::{Conversation, Lane, What};
@@ -57,7 +58,7 @@ impl From<io::Error> for Stop {
 }
 
 /// A part of a lesson: a sentence on what is done, the calls, the evidence.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Step {
     /// What is done.
     pub(super) title: String,
@@ -70,12 +71,12 @@ pub(super) struct Step {
 }
 
 /// A system call as it happened.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Call {
     /// Who made it: `client`, `server`.
     pub(super) who: String,
     /// Its name, as in its man page.
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// What it was given.
     pub(super) arguments: String,
     /// What it gave back.
@@ -83,7 +84,7 @@ pub(super) struct Call {
 }
 
 /// Something read from the system.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Fact {
     /// What it is.
     pub(super) name: String,
@@ -92,7 +93,7 @@ pub(super) struct Fact {
 }
 
 /// What the lesson says, and whether the evidence agrees.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Claim {
     /// The number of the step it belongs to, from 1.
     pub(super) step: usize,
@@ -105,7 +106,7 @@ pub(super) struct Claim {
 }
 
 /// All that a lesson did and saw.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Record {
     /// The steps.
     pub(super) steps: Vec<Step>,
@@ -115,10 +116,10 @@ pub(super) struct Record {
 
 /// Where a lesson is played.
 pub(super) struct Stage<'a> {
-    record: Record,
-    page: Page<'a>,
-    conversation: Option<Conversation>,
-    interrupts: Option<&'a Interrupts>,
+    pub(super) record: Record,
+    pub(super) page: Page<'a>,
+    pub(super) conversation: Option<Conversation>,
+    pub(super) interrupts: Option<&'a Interrupts>,
 }
 
 impl<'a> Stage<'a> {
@@ -155,7 +156,7 @@ impl<'a> Stage<'a> {
         Ok(self.page.step(self.record.steps.len(), title, reason)?)
     }
 
-    fn go_on(&self) -> Result<(), Stop> {
+    pub(super) fn go_on(&self) -> Result<(), Stop> {
         match self.interrupts.is_some_and(|interrupts| interrupts.taken() > 0) {
             true => Err(Stop::Interrupted),
             false => Ok(()),
@@ -190,7 +191,8 @@ impl<'a> Stage<'a> {
             Ok(value) => outcome(value),
             Err(error) => refused(error),
         };
-        let call = Call { who: who.into(), name, arguments: arguments.into(), outcome };
+        let call =
+            Call { who: who.into(), name: name.into(), arguments: arguments.into(), outcome };
         // The arrow of its bytes says what a send did.
         let arrow = name.starts_with("send") && result.is_ok();
         if let Some(conversation) = self.conversation.as_mut().filter(|_| !arrow) {

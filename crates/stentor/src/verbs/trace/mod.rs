@@ -65,11 +65,21 @@ struct RunArgs {
     /// What the private network's wire is like
     #[arg(long, value_enum, default_value_t = plan::Cable::Ethernet)]
     wire: plan::Cable,
+    /// Between COMMAND and the programs of --with lies a worse link: delay=20ms,loss=1%
+    ///
+    /// They run in two networks, joined by a link that loses, delays, reorders, doubles and corrupts
+    /// packets. The server has the addresses 10.0.0.1, fd00::1 and, for programs written for one
+    /// machine, 127.0.0.1
+    #[arg(long, value_name = "SPEC", conflicts_with = "wire")]
+    link: Option<String>,
+    /// The seed of the link's chance [default: from the clock, and printed]
+    #[arg(long, value_name = "N", requires = "link")]
+    seed: Option<u64>,
     /// The interface whose packets --mode host captures
     #[arg(long, value_name = "NAME", default_value = "lo")]
     interface: String,
     /// Run COMMAND, untraced, in the private network of the running trace PID
-    #[arg(long, value_name = "PID", conflicts_with_all = ["mode", "with", "wire"])]
+    #[arg(long, value_name = "PID", conflicts_with_all = ["mode", "with", "wire", "link"])]
     join: Option<u32>,
     /// Let programs use io_uring, whose operations cannot be seen
     #[arg(long)]

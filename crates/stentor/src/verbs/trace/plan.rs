@@ -4,12 +4,15 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use stentor_core::link::Spec;
 use stentor_core::timeline::ladder::{Filter, Only};
 use stentor_core::timeline::record::{Mode, Pid, Wire};
 
 use super::{RunArgs, ViewArgs};
 use crate::complaint::{Complaint, Exit};
-use crate::drive::trace::{self, Plan};
+use crate::drive::lab;
+use crate::drive::trace::{self, Link, Plan};
+use crate::verbs::{programs, seed};
 
 /// Where the programs run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -39,22 +42,24 @@ pub(super) fn read(
     command: &[OsString],
     args: &RunArgs,
 ) -> Result<(Plan, Option<String>), Complaint> {
-    let (first, mut with) = match args.with.is_empty() {
-        true => divide(command)?,
-        false => (command.to_vec(), args.with.clone()),
-    };
+    let (first, with) = programs::read(command, &args.with)?;
     if first.is_empty() {
         let next =
             "Give it after --: stentor trace -- python3 server.py --with 'python3 client.py'.";
         return Err(Complaint::usage("no program to trace", next));
     }
-    let with = with.drain(..).map(|line| words(&line)).collect::<Result<Vec<_>, _>>()?;
     let asked = args.mode.map(|mode| match mode {
         Place::Lab => Mode::Lab,
         Place::Host => Mode::Host,
         Place::Calls => Mode::Calls,
     });
-    let (mode, notice) = trace::settle(asked)?;
+    let link = args.link.as_deref().map(|words| link(words, args.seed)).transpose()?;
+    if let (Some(link), Some(Mode::Host | Mode::Calls)) = (&link, asked) {
+        let what = format!("--link {}: the real network cannot be made worse", link.words);
+        return Err(Complaint::usage(what, "Leave --mode out: a link has networks of its own."));
+    }
+    let (mode, notice) = trace::settle(asked, link.is_some())?;
+    let notice = notice.or(link.as_ref().map(|link| format!("link {link}: {}", lab::TIER)));
     let plan = Plan {
         first,
         with,
@@ -63,6 +68,7 @@ pub(super) fn read(
             Cable::Ethernet => Wire::Ethernet,
             Cable::Raw => Wire::Raw,
         },
+        link,
         interface: args.interface.clone(),
         payload_bytes: u32::try_from(args.snaplen.0).unwrap_or(u32::MAX),
         io_uring: args.io_uring,
@@ -70,36 +76,13 @@ pub(super) fn read(
     Ok((plan, notice))
 }
 
-/// `SERVER ARGS --with CLIENT --with CLIENT`: the command, and the clients.
-fn divide(command: &[OsString]) -> Result<(Vec<OsString>, Vec<String>), Complaint> {
-    let at = command.iter().position(|word| word == "--with").unwrap_or(command.len());
-    let (first, rest) = command.split_at(at);
-    let mut with = Vec::new();
-    for pair in rest.chunks(2) {
-        match pair {
-            [flag, line] if flag == "--with" => {
-                with.push(line.to_string_lossy().into_owned());
-            }
-            _ => {
-                let stray = pair.last().map(|word| word.to_string_lossy().into_owned());
-                let what = format!("after --with 'COMMAND': {}", stray.unwrap_or_default());
-                let next = "Each --with takes one COMMAND, in quotes; a program with a --with of \
-                            its own needs ours before the --.";
-                return Err(Complaint::usage(what, next));
-            }
-        }
-    }
-    Ok((first.to_vec(), with))
-}
-
-/// A command in one argument, cut into words as a shell would.
-fn words(line: &str) -> Result<Vec<OsString>, Complaint> {
-    let words = shlex::split(line).filter(|words| !words.is_empty());
-    let words = words.ok_or_else(|| {
-        let next = "Its quotes must be closed: --with 'python3 client.py'.";
-        Complaint::usage(format!("--with {line:?} is not a command"), next)
-    })?;
-    Ok(words.into_iter().map(OsString::from).collect())
+/// The link that these words mean, and its chance.
+fn link(words: &str, seed: Option<u64>) -> Result<Link, Complaint> {
+    let spec: Spec = words
+        .parse()
+        .map_err(|error| Complaint::usage(format!("--link: {error}"), "See docs/impair.md."))?;
+    let seed = seed::given_or_fresh(seed);
+    Ok(Link { words: words.to_owned(), settings: lab::Settings::of(&spec, seed)? })
 }
 
 /// `127.0.0.1:80`, `[::1]:80`, `80`, `pid:123`.
@@ -149,23 +132,6 @@ pub(super) fn join(pid: u32, command: &[OsString]) -> Result<Exit, Complaint> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn clients_may_stand_behind_the_server() {
-        let check = |line: &str, expected: &str| {
-            let command: Vec<OsString> =
-                shlex::split(line).unwrap().into_iter().map(Into::into).collect();
-            let read = match divide(&command) {
-                Ok((first, with)) => format!("{first:?} {with:?}"),
-                Err(complaint) => complaint.what,
-            };
-            assert_eq!(read, expected, "{line}");
-        };
-        check("s -p 80", r#"["s", "-p", "80"] []"#);
-        check("s --with 'c d' --with e", r#"["s"] ["c d", "e"]"#);
-        check("s --with", "after --with 'COMMAND': --with");
-        check("s --with c d", "after --with 'COMMAND': d");
-    }
 
     #[test]
     fn what_to_show() {

@@ -1,8 +1,9 @@
 //! `stentor impair`: streams keep their bytes, datagrams have the luck of their seed, a command is
-//! run through the proxies.
+//! run through the proxies; or packets cross a lab link.
 
 mod command;
 mod datagrams;
+mod lab;
 mod refusals;
 mod streams;
 
@@ -79,7 +80,9 @@ fn checked(json: &[u8]) -> Value {
         let ends = ["in_order", "reset", "refused", "unreachable", "open"];
         assert_eq!(number(streams, "accepted"), sum(streams, &ends), "{streams}");
     }
-    for datagrams in object["result"]["datagrams"].as_array().unwrap() {
+    let packets = &object["result"]["packets"];
+    let links = object["result"]["datagrams"].as_array().unwrap().iter();
+    for datagrams in links.chain((!packets.is_null()).then_some(packets)) {
         for way in ["up", "down"] {
             let units = &datagrams[way];
             let fates = [

@@ -5,6 +5,7 @@
 //! what came back because of it. The same for the same ladder. What is said is in [`super::words`].
 
 mod ink;
+mod link;
 #[cfg(test)]
 mod tests;
 
@@ -57,8 +58,9 @@ impl Frame {
         let latest = rows.map(|row| words::time(row.at).len()).max().unwrap_or(0);
         let time = latest.max(8) + 1;
         let room = width.saturating_sub(time + 2);
-        let packets =
-            |group: &Group| group.rows.iter().any(|row| matches!(row.mark, Mark::Packet(_)));
+        let packets = |group: &Group| {
+            group.rows.iter().any(|row| matches!(row.mark, Mark::Packet(_) | Mark::Departs(_)))
+        };
         let wire = match ladder.groups.iter().any(packets) {
             // 35 columns hold `PSH,ACK seq 1+6 ack 1 win 65536` and its arrow; calls get most of
             // what is left.
@@ -106,7 +108,11 @@ impl Talk {
                     let open = side(&mut open, lane);
                     *open = open.saturating_sub(1);
                 }
-                Mark::Call(..) | Mark::Packet(_) | Mark::State(..) => {}
+                Mark::Call(..)
+                | Mark::Packet(_)
+                | Mark::Departs(_)
+                | Mark::Arrives(..)
+                | Mark::State(..) => {}
             }
         }
         let life = if mode == Mode::Calls { "┆" } else { "│" };
@@ -185,9 +191,15 @@ impl Page<'_> {
                         }
                     }
                 }
-                Mark::Packet(place) => {
+                Mark::Packet(place) | Mark::Departs(place) => {
                     if let Some(arrow) = self.ladder.packets.get(place as usize) {
-                        self.packet(&talk, &time, group.protocol, arrow);
+                        let whole = matches!(row.mark, Mark::Packet(_));
+                        self.packet(&talk, &time, group.protocol, (arrow, whole));
+                    }
+                }
+                Mark::Arrives(place, copy) => {
+                    if let Some(arrow) = self.ladder.packets.get(place as usize) {
+                        self.arrives(&talk, &time, arrow, copy);
                     }
                 }
                 Mark::State(lane, state) => {
@@ -470,8 +482,15 @@ impl Page<'_> {
         }
     }
 
-    /// A packet: why it left beside its beginning, what came of it beside its end.
-    fn packet(&mut self, talk: &Talk, time: &str, protocol: Protocol, arrow: &Arrow) {
+    /// A packet: why it left beside its beginning, what came of it beside its end; or its beginning
+    /// alone, if it is not drawn whole.
+    fn packet(
+        &mut self,
+        talk: &Talk,
+        time: &str,
+        protocol: Protocol,
+        (arrow, whole_way): (&Arrow, bool),
+    ) {
         let cause = words::cause(self.ladder, arrow);
         let effect = words::effect(self.ladder, arrow);
         let wide = self.frame.half >= 40;
@@ -501,12 +520,16 @@ impl Page<'_> {
             let mut line = self.clock(if first { time } else { "" });
             let from = |lane: Lane| match (first, arrow.from == lane) {
                 (true, true) => Some((cause_said.as_str(), cause.grade, true)),
+                (true, false) if !whole_way => None,
                 (true, false) => effect.as_ref().map(|tie| (tie.who.as_str(), tie.grade, false)),
                 (false, _) => None,
             };
             self.beside(&mut line, talk, Lane::Client, from(Lane::Client));
             let label_ink = if zero { Ink::Failed } else { Ink::Plain };
             match first {
+                true if !whole_way => {
+                    self.leaves(&mut line, arrow, ink, (label_ink, label), shaft(cause.grade));
+                }
                 true => {
                     self.across(&mut line, arrow.from, ink, label_ink, label, shaft(cause.grade))
                 }
@@ -519,6 +542,7 @@ impl Page<'_> {
             self.beside(&mut line, talk, Lane::Server, from(Lane::Server));
             self.line(&line);
         }
+        self.harmed(talk, arrow);
     }
 
     /// The arrow itself, over the whole wire.
