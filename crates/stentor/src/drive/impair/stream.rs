@@ -505,6 +505,9 @@ impl Lane {
                 // A reset overtakes what could not be sent yet.
                 Output::Send(..) if !to.writable => {
                     self.blocked = true;
+                    if self.pipe.is_reset() {
+                        return Err(Passed::Reset);
+                    }
                     return Ok(self.pipe.due());
                 }
                 Output::Send(due, bytes) => {
