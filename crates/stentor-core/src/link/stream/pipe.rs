@@ -47,6 +47,8 @@ pub struct Pipe {
     buffer_max: usize,
     /// The end of the stream was handed in.
     finished: bool,
+    /// A reset by the source was.
+    reset: bool,
     /// How the stream ends was put out.
     ended: bool,
 }
@@ -66,6 +68,7 @@ impl Pipe {
             name: name.to_owned(),
             buffer_max,
             finished: false,
+            reset: false,
             ended: false,
         }
     }
@@ -140,8 +143,14 @@ impl Pipe {
     /// Takes a reset by the source, which passes behind all bytes before it, as late as they: only
     /// what the receiver did not take by then is lost, as on a network. Nothing comes after it.
     pub fn reset(&mut self, now: Moment) {
-        self.finished = true;
+        (self.finished, self.reset) = (true, true);
         self.enter(now, Piece::Reset);
+    }
+
+    /// Whether a reset waits behind bytes that are due: a driver whose socket is full resets the
+    /// connection, as nobody else keeps those bytes for the receiver.
+    pub fn is_reset(&self) -> bool {
+        matches!(self.out.back(), Some((_, Piece::Reset)))
     }
 
     /// Says what to do at `now`. `Send` is repeated until [`Pipe::sent`] says that it is done; a
@@ -236,6 +245,8 @@ impl Pipe {
     fn put(&mut self, at: Moment, piece: Piece) {
         match &piece {
             Piece::Bytes(_) | Piece::End if self.ended => return,
+            // What the source sent before its reset came before it, however late the driver is.
+            Piece::Reset if self.reset => {}
             // Whatever was not sent yet is gone with the connection, as with SO_LINGER of 0.
             Piece::Reset => {
                 self.out.clear();

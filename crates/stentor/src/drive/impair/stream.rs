@@ -4,7 +4,7 @@
 //! until the kernel says no. TCP is terminated on both sides; what the pipes do to the bytes is
 //! decided in core.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
@@ -353,13 +353,26 @@ impl Connection {
             self.cut();
             return After::Ended(Ended::Cut);
         }
-        if let Some(far) = &self.far {
+        if let Some(far) = &mut self.far {
             match dial::outcome(&far.socket) {
                 Ok(true) => {
                     self.phase = Phase::Open;
                     return self.carry(turn);
                 }
                 Ok(false) if turn.now < until => return After::Wait(Some(until)),
+                // It did answer, and what it said before its reset is still there: a SYN is refused
+                // by other errors (connect(2)).
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+                    ) =>
+                {
+                    far.failed = true;
+                    far.readable = true;
+                    self.phase = Phase::Open;
+                    return self.carry(turn);
+                }
                 Ok(false) | Err(_) => self.far = None,
             }
         }
@@ -505,6 +518,11 @@ impl Lane {
             let Some(space) = buffer.get_mut(..room) else { return Passed::Wait(wait) };
             match from.read(space) {
                 Ok(None) => {}
+                // Whoever asked first was told of the reset; after that it reads like an end.
+                Ok(Some(0)) if from.failed || from.dead => {
+                    from.dead = true;
+                    self.resets(from, now);
+                }
                 Ok(Some(0)) => {
                     self.read_over = true;
                     self.pipe.finish(now);
@@ -551,6 +569,9 @@ impl Lane {
                 // A reset overtakes what could not be sent yet.
                 Output::Send(..) if !to.writable => {
                     self.blocked = true;
+                    if self.pipe.is_reset() {
+                        return Err(Passed::Reset);
+                    }
                     return Ok(self.pipe.due());
                 }
                 Output::Send(due, bytes) => {

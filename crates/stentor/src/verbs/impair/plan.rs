@@ -1,5 +1,6 @@
 //! The arguments of `impair`, and the proxies they become.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -30,8 +31,7 @@ pub(super) struct Plan {
     target: String,
     host: (Host, u16),
     upstream: Vec<SocketAddr>,
-    /// Which transports, each with what is done to it at first.
-    rules: Vec<(Transport, Rules)>,
+    rules: Carried,
     spec: Spec,
     /// Whether it is a preset's, of which streams carry what they can.
     pub(super) preset: bool,
@@ -87,45 +87,9 @@ impl Plan {
             preset |= named;
         }
         let mut recorded = Recorded::default();
-        let settings = || {
-            let turns = scenario.iter().flat_map(Scenario::settings);
-            std::iter::once(&spec).chain(turns)
-        };
-        let (mut possible, mut notices, mut refused) = (Vec::new(), Vec::new(), None);
-        for transport in &transports {
-            let mut all = Vec::new();
-            let read = settings().try_for_each(|spec| {
-                let (_, words) = rules(*transport, spec, preset, &mut recorded)?;
-                all.extend(words);
-                Ok(())
-            });
-            all.sort_unstable();
-            all.dedup();
-            let first = |()| rules(*transport, &spec, preset, &mut recorded);
-            match read.and_then(first).map(|(rules, _)| (rules, all)) {
-                Ok((rules, left_out)) => {
-                    possible.push((*transport, rules));
-                    if !left_out.is_empty() {
-                        let words = left_out.join(", ");
-                        notices.push(format!("TCP cannot carry this link's {words}"));
-                    }
-                }
-                Err(complaint) => {
-                    let name = transport.to_string().to_uppercase();
-                    notices.push(format!("without {name}: {}", complaint.what));
-                    refused = Some(complaint);
-                }
-            }
-        }
-        match refused {
-            Some(complaint) if complaint.exit != Exit::Usage => return Err(complaint),
-            Some(complaint) if transports.len() == 1 => return Err(complaint),
-            Some(_) if possible.is_empty() => {
-                let next = "Leave one of them out, or start an impair for each transport.";
-                return Err(Complaint::usage(notices.join("; "), next));
-            }
-            _ => {}
-        }
+        let turns = scenario.iter().flat_map(Scenario::settings);
+        let settings: Vec<&Spec> = std::iter::once(&spec).chain(turns).collect();
+        let (possible, notices) = possible(&transports, &settings, preset, &mut recorded)?;
         let seed = seed::given_or_fresh(args.seed);
         let target = target.clone();
         Ok(Plan {
@@ -290,6 +254,52 @@ fn ends(args: &Args, listen: &str, target: &str) -> Result<Ends, Complaint> {
         return Err(Complaint::usage(what, "Give LISTEN another port, or 0 for a free one."));
     }
     Ok(Ends { listen, host: (host, port), upstream, transports })
+}
+
+/// Transports, each with what is done to it at first.
+type Carried = Vec<(Transport, Rules)>;
+
+/// Which of the transports can do all that the settings will ever ask for, each with the rules of the
+/// first; and what to say of the others, and of what a preset asks of streams in vain.
+fn possible(
+    transports: &[Transport],
+    settings: &[&Spec],
+    preset: bool,
+    recorded: &mut Recorded,
+) -> Result<(Carried, Vec<String>), Complaint> {
+    let (mut possible, mut notices, mut refused) = (Vec::new(), Vec::new(), None);
+    for transport in transports {
+        let (mut first, mut left_out) = (None, BTreeSet::new());
+        let meant: Result<(), Complaint> = settings.iter().try_for_each(|spec| {
+            let (rules, words) = rules(*transport, spec, preset, recorded)?;
+            left_out.extend(words);
+            first.get_or_insert(rules);
+            Ok(())
+        });
+        match meant {
+            Ok(()) => {
+                possible.extend(first.map(|rules| (*transport, rules)));
+                if !left_out.is_empty() {
+                    let words: Vec<&str> = left_out.into_iter().collect();
+                    notices.push(format!("TCP cannot carry this link's {}", words.join(", ")));
+                }
+            }
+            Err(complaint) => {
+                let name = transport.to_string().to_uppercase();
+                notices.push(format!("without {name}: {}", complaint.what));
+                refused = Some(complaint);
+            }
+        }
+    }
+    match refused {
+        Some(complaint) if complaint.exit != Exit::Usage => Err(complaint),
+        Some(complaint) if transports.len() == 1 => Err(complaint),
+        Some(_) if possible.is_empty() => {
+            let next = "Leave one of them out, or start an impair for each transport.";
+            Err(Complaint::usage(notices.join("; "), next))
+        }
+        Some(_) | None => Ok((possible, notices)),
+    }
 }
 
 /// Whether what leaves for `upstream` comes in at `listen` again.
