@@ -12,6 +12,7 @@ pub mod connect;
 pub mod endpoint;
 pub mod exchange;
 pub mod moment;
+pub mod qualify;
 pub mod seed;
 pub mod service;
 pub mod timeline;

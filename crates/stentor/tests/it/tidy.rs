@@ -112,6 +112,7 @@ const CORE_MAY_USE: &[(&str, &[&str])] = &[
     ("endpoint", &[]),
     ("exchange", &["casing", "moment", "seed"]),
     ("moment", &[]),
+    ("qualify", &["units"]),
     ("seed", &[]),
     ("service", &["casing", "moment", "seed", "units"]),
     ("timeline", &["moment"]),
