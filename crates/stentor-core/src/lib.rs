@@ -11,6 +11,7 @@ pub mod casing;
 pub mod connect;
 pub mod endpoint;
 pub mod exchange;
+pub mod link;
 pub mod moment;
 pub mod qualify;
 pub mod seed;

@@ -1,6 +1,8 @@
-//! Quantities as people write them: `10k`, `64Ki`, `20ms`, `1%`.
+//! Quantities as people write them: `10k`, `64Ki`, `20ms`, `1%`, `2Mbit`.
 //!
-//! `k M G` are powers of ten and `Ki Mi Gi` powers of two; a time always carries its unit.
+//! `k M G` are powers of ten and `Ki Mi Gi` powers of two; a time always carries its unit; a rate
+//! counts bits only where `bit` is written. Numbers are read as decimals, never through binary
+//! fractions, so that what is written reads back to the nanosecond and to the bit.
 //! Endpoints are in [`crate::endpoint`].
 
 use std::fmt;
@@ -26,24 +28,58 @@ pub struct Amount(pub u64);
 pub struct Span(pub Duration);
 
 /// A probability: `1%`, `0.5%` or `0.01`.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
 pub struct Probability(pub f64);
 
-/// Splits `1.5Mi` into 1.5 and `Mi`; the number has no sign and no exponent.
-fn split(written: &str) -> Option<(f64, &str)> {
+/// How fast bits flow, in bit/s: `2Mbit`, `1.5Gbit`, or in bytes per second where no `bit` is
+/// written: `250k`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BitRate(pub u64);
+
+/// Splits `1.5Mi` into `1.5` and `Mi`; the number has no sign and no exponent.
+fn split(written: &str) -> (&str, &str) {
     let end = written.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(written.len());
-    let (number, unit) = written.split_at(end);
-    Some((number.parse().ok()?, unit))
+    written.split_at(end)
 }
 
-/// Takes a number that a `u64` holds exactly enough; fractions of the smallest unit are dropped.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the range is checked; the fraction of a smallest unit means nothing"
-)]
-fn whole(number: f64) -> Option<u64> {
-    (number.is_finite() && (0.0..1.8e19).contains(&number)).then_some(number as u64)
+/// The decimal `number` times `factor`, exactly; fractions of the smallest unit are dropped.
+/// `None` for what is no number, has more than 18 decimals, or does not fit.
+fn scaled(number: &str, factor: u64) -> Option<u64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if (whole.is_empty() && fraction.is_empty()) || !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    let read = |text: &str| if text.is_empty() { Some(0) } else { text.parse::<u64>().ok() };
+    let decimals = u32::try_from(fraction.len()).ok().filter(|decimals| *decimals <= 18)?;
+    let whole = u128::from(read(whole)?) * u128::from(factor);
+    let fraction = u128::from(read(fraction)?) * u128::from(factor) / 10_u128.pow(decimals);
+    u64::try_from(whole + fraction).ok()
+}
+
+/// What the letters before a unit multiply by.
+fn prefix(letters: &str) -> Option<u64> {
+    Some(match letters {
+        "" => 1,
+        "k" => 1_000,
+        "M" => 1_000_000,
+        "G" => 1_000_000_000,
+        "Ki" => 1 << 10,
+        "Mi" => 1 << 20,
+        "Gi" => 1 << 30,
+        _ => return None,
+    })
+}
+
+/// The largest power of ten among the prefixes that divides `number`.
+fn shortest(number: u64) -> (u64, &'static str) {
+    match number {
+        0 => (0, ""),
+        n if n % 1_000_000_000 == 0 => (n / 1_000_000_000, "G"),
+        n if n % 1_000_000 == 0 => (n / 1_000_000, "M"),
+        n if n % 1_000 == 0 => (n / 1_000, "k"),
+        n => (n, ""),
+    }
 }
 
 impl FromStr for Amount {
@@ -52,21 +88,47 @@ impl FromStr for Amount {
     fn from_str(written: &str) -> Result<Amount, UnitError> {
         let wanted = "an amount such as 250, 10k, 5M (powers of ten) or 64Ki, 1Mi (powers of two)";
         let refused = || UnitError { written: written.to_owned(), wanted };
-        if let Ok(exact) = written.parse() {
-            return Ok(Amount(exact));
+        let (number, unit) = split(written);
+        let read = prefix(unit).and_then(|factor| scaled(number, factor));
+        read.map(Amount).ok_or_else(refused)
+    }
+}
+
+/// The shortest that reads back exactly: `64Ki`, `10k`, `1500`.
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (ten, letter) = shortest(self.0);
+        let powers = [(1_u64 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki")];
+        let two = powers.iter().find(|(power, _)| self.0 != 0 && self.0.is_multiple_of(*power));
+        match two.map(|(power, letters)| (self.0 / power, letters)) {
+            // 1024000 is 1024k as well as 1000Ki: the power of ten is the plainer.
+            Some((two, letters)) if two < ten => write!(f, "{two}{letters}"),
+            _ => write!(f, "{ten}{letter}"),
         }
-        let (number, unit) = split(written).ok_or_else(refused)?;
-        let factor = match unit {
-            "" => 1.0,
-            "k" => 1e3,
-            "M" => 1e6,
-            "G" => 1e9,
-            "Ki" => 1024.0,
-            "Mi" => 1024.0 * 1024.0,
-            "Gi" => 1024.0 * 1024.0 * 1024.0,
-            _ => return Err(refused()),
+    }
+}
+
+impl FromStr for BitRate {
+    type Err = UnitError;
+
+    fn from_str(written: &str) -> Result<BitRate, UnitError> {
+        let wanted = "a rate such as 2Mbit or 56kbit (bit/s), or 250k (bytes per second)";
+        let refused = || UnitError { written: written.to_owned(), wanted };
+        let (number, unit) = split(written.strip_suffix("/s").unwrap_or(written));
+        let (letters, bits) = match unit.strip_suffix("bit") {
+            Some(letters) => (letters, 1),
+            None => (unit.strip_suffix('B').unwrap_or(unit), 8),
         };
-        whole(number * factor).map(Amount).ok_or_else(refused)
+        let factor = prefix(letters).ok_or_else(refused)? * bits;
+        scaled(number, factor).map(BitRate).ok_or_else(refused)
+    }
+}
+
+/// In bits, the shortest that reads back exactly: `2Mbit`, `1500kbit`.
+impl fmt::Display for BitRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (number, letter) = shortest(self.0);
+        write!(f, "{number}{letter}bit")
     }
 }
 
@@ -76,30 +138,31 @@ impl FromStr for Span {
     fn from_str(written: &str) -> Result<Span, UnitError> {
         let wanted = "a time with its unit, such as 250us, 20ms, 3s, 2m or 1h";
         let refused = || UnitError { written: written.to_owned(), wanted };
-        let (number, unit) = split(written).ok_or_else(refused)?;
+        let (number, unit) = split(written);
         let nanoseconds = match unit {
-            "ns" => 1.0,
-            "us" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
+            "ns" => 1,
+            "us" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
             _ => return Err(refused()),
         };
-        whole(number * nanoseconds).map(|ns| Span(Duration::from_nanos(ns))).ok_or_else(refused)
+        let read = scaled(number, nanoseconds);
+        read.map(|ns| Span(Duration::from_nanos(ns))).ok_or_else(refused)
     }
 }
 
-/// The largest unit in which at most three decimals say it all: `20ms`, `1.5s`.
+/// The largest unit in which at most three decimals say it all: `20ms`, `1.5s`, `1000000.001us`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ns = self.0.as_nanos();
         let (unit, name) = match ns {
             0 => return f.write_str("0s"),
-            1..1_000 => (1, "ns"),
-            1_000..1_000_000 => (1_000, "us"),
-            1_000_000..1_000_000_000 => (1_000_000, "ms"),
-            _ => (1_000_000_000, "s"),
+            _ if ns.is_multiple_of(1_000_000) && ns >= 1_000_000_000 => (1_000_000_000, "s"),
+            _ if ns.is_multiple_of(1_000) && ns >= 1_000_000 => (1_000_000, "ms"),
+            _ if ns >= 1_000 => (1_000, "us"),
+            _ => (1, "ns"),
         };
         let (int, frac) = (ns / unit, ns % unit * 1000 / unit);
         let digits = format!("{frac:03}");
@@ -116,7 +179,8 @@ impl FromStr for Probability {
     fn from_str(written: &str) -> Result<Probability, UnitError> {
         let wanted = "a probability such as 1%, 0.5% or 0.01";
         let refused = || UnitError { written: written.to_owned(), wanted };
-        let (number, unit) = split(written).ok_or_else(refused)?;
+        let (number, unit) = split(written);
+        let number: f64 = number.parse().map_err(|_| refused())?;
         let value = match unit {
             "" => number,
             "%" => number / 100.0,
@@ -161,6 +225,42 @@ mod tests {
         check("10K", None);
         check("1.2.3", None);
         check("99999999999G", None);
+        check(".5k", Some(500));
+        check("1.", Some(1));
+        check(".", None);
+    }
+
+    #[test]
+    fn amounts_are_written_short() {
+        let check = |amount: u64, expected: &str| {
+            assert_eq!(Amount(amount).to_string(), expected);
+            assert_eq!(expected.parse(), Ok(Amount(amount)));
+        };
+        check(0, "0");
+        check(1500, "1500");
+        check(10_000, "10k");
+        check(65_536, "64Ki");
+        check(1 << 20, "1Mi");
+        check(3_000_000_000, "3G");
+        check(u64::MAX, "18446744073709551615");
+    }
+
+    #[test]
+    fn rates_count_bits_only_where_bit_is_written() {
+        let check = |written: &str, expected: Option<u64>, again: &str| {
+            let rate = written.parse::<BitRate>().ok();
+            assert_eq!(rate.map(|rate| rate.0), expected, "{written}");
+            assert_eq!(rate.map_or(String::new(), |rate| rate.to_string()), again);
+        };
+        check("2Mbit", Some(2_000_000), "2Mbit");
+        check("1.5Mbit/s", Some(1_500_000), "1500kbit");
+        check("250k", Some(2_000_000), "2Mbit");
+        check("1MiB/s", Some(8 << 20), "8388608bit");
+        check("0", Some(0), "0bit");
+        check("100bit", Some(100), "100bit");
+        check("2mbit", None, "");
+        check("bit", None, "");
+        check("99999999999Gbit", None, "");
     }
 
     #[test]
@@ -174,6 +274,8 @@ mod tests {
         check("250us", Some(250_000));
         check("2m", Some(120_000_000_000));
         check("0s", Some(0));
+        check("1.001s", Some(1_001_000_000));
+        check("0.000000001s", Some(1));
         check("20", None);
         check("ms", None);
         check("20 ms", None);
@@ -190,6 +292,8 @@ mod tests {
         check(20_000_000, "20ms");
         check(1_500_000_000, "1.5s");
         check(300_000_000_000, "300s");
+        check(1_000_001_000, "1000.001ms");
+        check(1_000_000_001, "1000000.001us");
     }
 
     #[test]

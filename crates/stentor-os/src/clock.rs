@@ -2,14 +2,18 @@
 //! kernel's clocks.
 
 use std::sync::OnceLock;
-use std::time::Instant;
 
-static BEGAN: OnceLock<Instant> = OnceLock::new();
+static BEGAN: OnceLock<u64> = OnceLock::new();
 
 /// Nanoseconds since the first call in this process (CLOCK_MONOTONIC, clock_gettime(2)).
 pub fn nanoseconds() -> u64 {
-    let began = BEGAN.get_or_init(Instant::now);
-    u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    let began = began_ns();
+    read(libc::CLOCK_MONOTONIC).saturating_sub(began)
+}
+
+/// What CLOCK_MONOTONIC showed at the first call: for alarms that the kernel sets by it.
+pub(crate) fn began_ns() -> u64 {
+    *BEGAN.get_or_init(|| read(libc::CLOCK_MONOTONIC))
 }
 
 /// One moment on two clocks, in nanoseconds (clock_gettime(2)), read one after the other.

@@ -15,5 +15,6 @@ pub mod privilege;
 pub mod process;
 pub mod resolve;
 pub mod signal;
+pub mod timer;
 #[cfg(target_os = "linux")]
 pub mod tracee;

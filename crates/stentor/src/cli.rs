@@ -9,7 +9,7 @@ use crate::complaint::{Complaint, Exit};
 use crate::report::console;
 #[cfg(target_os = "linux")]
 use crate::verbs::trace;
-use crate::verbs::{both, fetch, generate, learn, send, serve};
+use crate::verbs::{both, fetch, generate, impair, learn, send, serve};
 
 /// Which letters have capitals depends on the version of Unicode.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (Unicode 17.0.0)");
@@ -51,6 +51,8 @@ enum Verb {
     Send(send::Args),
     /// Resolves, connects and gets a URL, each phase timed
     Fetch(fetch::Args),
+    /// Makes the network between a client and a server worse, in ways that can be repeated
+    Impair(Box<impair::Args>),
     /// Runs a lesson of the lecture for real and shows its evidence
     Learn(learn::Args),
     /// Shows every socket call of a program and the packets it caused, on one ladder
@@ -91,6 +93,7 @@ fn act(cli: Cli) -> Result<Exit, Complaint> {
         Some(Verb::Serve(args)) => serve::run(args),
         Some(Verb::Send(args)) => send::run(args),
         Some(Verb::Fetch(args)) => fetch::run(args),
+        Some(Verb::Impair(args)) => impair::run(*args),
         Some(Verb::Learn(args)) => learn::run(args),
         #[cfg(target_os = "linux")]
         Some(Verb::Trace(args)) => trace::run(args),

@@ -4,7 +4,7 @@
 //! does the rest. What to answer is left to the machines of core.
 
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
@@ -36,6 +36,19 @@ impl Datagrams {
         Ok(Datagrams { socket, state })
     }
 
+    /// Binds a UDP socket to a free port and connects it to `peer`: only its datagrams come in,
+    /// and an ICMP refusal is an error of the next call (udp(7)).
+    pub fn connect(peer: SocketAddr) -> Result<Datagrams, Failure> {
+        let named = |operation| move |error| Failure::new(operation, format!("udp {peer}"), error);
+        let any: IpAddr = match peer {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let datagrams = Datagrams::bind(SocketAddr::new(any, 0), false)?;
+        datagrams.socket.connect(&peer.into()).map_err(named("connect"))?;
+        Ok(datagrams)
+    }
+
     /// The address it is bound to (getsockname(2)).
     pub fn local(&self) -> io::Result<SocketAddr> {
         listener::local(&self.socket)
@@ -57,6 +70,23 @@ impl Datagrams {
     pub fn send(&self, from: Option<IpAddr>, to: SocketAddr, contents: &[u8]) -> io::Result<()> {
         let transmit =
             Transmit { destination: to, ecn: None, contents, segment_size: None, src_ip: from };
+        self.state.try_send((&self.socket).into(), &transmit)
+    }
+
+    /// How many datagrams one call of [`Datagrams::send_many`] may carry (UDP_SEGMENT, udp(7)):
+    /// 1 where the system or the network card cannot cut them, which a refusal may have shown.
+    pub fn many_max(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
+    /// Sends `contents` to `to` as datagrams of `length` bytes each, the last with what is left.
+    ///
+    /// EMSGSIZE or EINVAL when `length` is more than the path carries unfragmented, or when there
+    /// are more than [`Datagrams::many_max`]; then nothing was sent.
+    pub fn send_many(&self, to: SocketAddr, contents: &[u8], length: usize) -> io::Result<()> {
+        let segment_size = Some(length);
+        let transmit =
+            Transmit { destination: to, ecn: None, contents, segment_size, src_ip: None };
         self.state.try_send((&self.socket).into(), &transmit)
     }
 }
@@ -137,5 +167,48 @@ impl Received<'_> {
     pub fn datagrams(&mut self) -> impl Iterator<Item = &mut [u8]> {
         let empty = self.bytes.is_empty().then_some(<&mut [u8]>::default());
         empty.into_iter().chain(self.bytes.chunks_mut(self.stride.max(1)))
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+
+    use super::*;
+    use crate::net::poll::{Watch, wait};
+
+    fn readable(datagrams: &Datagrams) -> io::Result<()> {
+        wait(&mut [Watch::new(datagrams.socket.as_fd(), true, false)], None)
+    }
+
+    #[test]
+    fn a_burst_goes_out_in_one_call_and_comes_in_whole() {
+        let far = Datagrams::bind(SocketAddr::from(([127, 0, 0, 1], 0)), false).unwrap();
+        let near = Datagrams::connect(far.local().unwrap()).unwrap();
+        if near.many_max() < 4 {
+            eprintln!("SKIPPED: this system has no UDP_SEGMENT");
+            return;
+        }
+        near.send_many(far.local().unwrap(), b"onetwotresfo", 3).unwrap();
+        let (mut batch, mut come) = (Batch::default(), Vec::new());
+        while come.len() < 4 {
+            readable(&far).unwrap();
+            far.receive(&mut batch).unwrap();
+            for mut received in batch.received() {
+                come.extend(received.datagrams().map(|datagram| datagram.to_vec()));
+            }
+        }
+        assert_eq!(come, [b"one".to_vec(), b"two".to_vec(), b"tre".to_vec(), b"sfo".to_vec()]);
+    }
+
+    #[test]
+    fn a_connected_socket_hears_that_nobody_listens() {
+        let gone = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let near = Datagrams::connect(gone).unwrap();
+        near.send(None, gone, b"anybody?").unwrap();
+        readable(&near).unwrap();
+        let error = near.receive(&mut Batch::default()).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ECONNREFUSED));
     }
 }

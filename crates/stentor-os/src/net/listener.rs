@@ -102,6 +102,13 @@ pub fn accept(listener: &Socket) -> io::Result<Socket> {
     Ok(accepted)
 }
 
+/// Whether accept(2) was refused for want of descriptors or memory: the client still waits, and the
+/// next attempt may succeed.
+pub fn is_exhausted(error: &io::Error) -> bool {
+    let exhausted = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|errno| exhausted.contains(&errno))
+}
+
 fn backlog(listen: Listen) -> i32 {
     i32::try_from(listen.backlog).unwrap_or(i32::MAX)
 }

@@ -3,6 +3,7 @@
 //! Each call is one the man pages know; which to make, and when, is left to the drivers.
 
 pub mod datagrams;
+pub mod dial;
 pub mod interfaces;
 pub mod listener;
 pub mod option;

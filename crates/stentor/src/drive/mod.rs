@@ -3,6 +3,7 @@
 #[cfg(target_os = "linux")]
 pub mod exchange;
 pub mod http;
+pub mod impair;
 pub mod race;
 pub mod reach;
 pub mod serve;

@@ -24,6 +24,15 @@ pub fn notice(line: impl AsRef<str>) {
     let _ = writeln!(out, "{}", line.as_ref());
 }
 
+/// Writes the one line that changes while something runs, in place of what it was; an empty one
+/// takes it away. Only for a standard error that is a terminal.
+pub fn status(line: &str) {
+    let mut out = io::stderr().lock();
+    // Back to the first column, and erase what stands there (ECMA-48, EL).
+    let _ = write!(out, "\r\x1b[K{line}");
+    let _ = out.flush();
+}
+
 /// Columns of the terminal that standard output is; `None` if it is none.
 pub fn width() -> Option<usize> {
     let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(io::stdout())?;

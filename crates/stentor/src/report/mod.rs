@@ -1,6 +1,7 @@
 //! Reports: what was witnessed, as bytes; and the only place that writes to the terminal.
 
 pub mod console;
+pub mod impair;
 pub mod json;
 pub mod ladder;
 pub mod log;

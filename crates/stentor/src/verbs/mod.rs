@@ -3,7 +3,10 @@
 pub mod both;
 pub mod fetch;
 pub mod generate;
+pub mod impair;
 pub mod learn;
+pub mod link;
+mod seed;
 pub mod send;
 pub mod serve;
 #[cfg(target_os = "linux")]

@@ -111,6 +111,7 @@ const CORE_MAY_USE: &[(&str, &[&str])] = &[
     ("connect", &["moment", "seed"]),
     ("endpoint", &[]),
     ("exchange", &["casing", "moment", "seed"]),
+    ("link", &["moment", "seed", "units"]),
     ("moment", &[]),
     ("qualify", &["units"]),
     ("seed", &[]),

@@ -28,6 +28,8 @@ pub struct Config {
     silence_max_ns: u64,
     trust: &'static str,
     output: Option<String>,
+    link: Option<String>,
+    seed: Option<u64>,
 }
 
 /// What came of it.
@@ -132,6 +134,8 @@ impl Config {
                 Trust::Anyone => "anyone",
             },
             output: output.map(|path| path.display().to_string()),
+            link: plan.link.as_ref().map(|link| link.spec.to_string()),
+            seed: plan.link.as_ref().map(|link| link.seed.0),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! only added within a version; units stand in their names.
 
 pub mod fetch;
+pub mod impair;
 pub mod learn;
 pub mod schema;
 pub mod send;

@@ -21,6 +21,8 @@ pub struct Config {
     pub reset: bool,
     pub chunk_bytes: Option<usize>,
     pub source_port: Option<u16>,
+    pub link: Option<String>,
+    pub seed: Option<u64>,
 }
 
 /// What was found.

@@ -10,7 +10,7 @@ use http_body_util::Empty;
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, LOCATION, TRANSFER_ENCODING};
 use hyper::{Request, Response, Version};
-use stentor_core::endpoint::Host;
+use stentor_core::endpoint::{Host, Transport};
 use stentor_core::timeline::{Lane, What, excerpt};
 use stentor_os::failure::{Failure, errno_name};
 use stentor_os::signal::Interrupts;
@@ -55,7 +55,13 @@ impl Leg<'_> {
             *tls = Some(Tls::new(&self.plan.trust)?);
         }
         self.resolve(hop)?;
-        let socket = self.connect(hop)?;
+        // The link lives as long as the hop.
+        let beside = match &self.plan.link {
+            Some(link) => Some((link, link.before(Transport::Tcp, &hop.addresses)?)),
+            None => None,
+        };
+        let near: Vec<SocketAddr> = beside.iter().map(|(_, beside)| beside.address).collect();
+        let socket = self.connect(hop, if near.is_empty() { None } else { Some(&near) })?;
         let wire = Rc::new(RefCell::new(Wire::new(std::mem::take(&mut hop.conversation))));
         let tls = tls.as_ref().filter(|_| hop.url.scheme() == "https");
         let work = self.talk(hop, socket, Rc::clone(&wire), tls, deliver);
@@ -67,7 +73,9 @@ impl Leg<'_> {
         hop.conversation.call(now(), Lane::Client, "close", "", "0");
         let sent = told("sent", &hop.writes, "send");
         hop.conversation.verdicts.extend([sent, told("received", &hop.reads, "recv")]);
-        outcome
+        let Some((link, beside)) = beside else { return outcome };
+        hop.conversation.verdicts.push(link.told(&beside));
+        outcome.map_err(|complaint| link.explain(&beside, complaint))
     }
 
     fn resolve(self, hop: &mut Hop) -> Result<(), Complaint> {
@@ -93,14 +101,15 @@ impl Leg<'_> {
         Ok(())
     }
 
-    fn connect(self, hop: &mut Hop) -> Result<StdStream, Complaint> {
+    /// Connects to the addresses of the hop, or to the near end of a link that leads to them.
+    fn connect(self, hop: &mut Hop, near: Option<&[SocketAddr]>) -> Result<StdStream, Complaint> {
         let options = race::Options {
             timeout: self.plan.silence_max,
             source_port: None,
             interrupts: self.interrupts,
         };
         let began = now();
-        let raced = race::connect(&hop.addresses, options);
+        let raced = race::connect(near.unwrap_or(&hop.addresses), options);
         hop.phases.connect = Some(Phase { began, ended: now() });
         let raced = raced.map_err(|mut complaint| {
             let what = complaint.what.clone();

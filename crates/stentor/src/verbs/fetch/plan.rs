@@ -15,6 +15,7 @@ use url::Url;
 use crate::complaint::Complaint;
 use crate::drive::reach::Family;
 use crate::drive::tls::Trust;
+use crate::verbs::link::{Link, LinkArgs};
 
 /// How many redirects are followed unless `--max-redirects` says otherwise.
 const REDIRECTS_MAX: u32 = 10;
@@ -72,6 +73,8 @@ pub struct Args {
     /// Prints a report as JSON; the body then goes to -o FILE, or nowhere
     #[arg(short = 'J', long)]
     pub(super) json: bool,
+    #[command(flatten)]
+    link: LinkArgs,
 }
 
 /// What of the reply is handed on.
@@ -103,6 +106,8 @@ pub struct Plan {
     pub silence_max: Duration,
     /// Whose certificates are believed.
     pub trust: Trust,
+    /// A worse network before the server.
+    pub link: Option<Link>,
 }
 
 impl Plan {
@@ -124,6 +129,7 @@ impl Plan {
             redirects_max: Some(REDIRECTS_MAX),
             silence_max: SILENCE_MAX,
             trust: Trust::System,
+            link: None,
         })
     }
 
@@ -195,6 +201,7 @@ impl Args {
         };
         plan.redirects_max = (!self.no_redirect).then_some(self.max_redirects);
         plan.silence_max = self.wait.0;
+        plan.link = self.link.link();
         if self.wait.0.is_zero() {
             return Err(Complaint::usage("-w 0s leaves no time for an answer", ""));
         }

@@ -23,6 +23,7 @@ use stentor_os::failure::Failure;
 use stentor_os::signal::Interrupts;
 
 use crate::complaint::{Complaint, Exit};
+use crate::verbs::link::LinkArgs;
 use plan::{Plan, Source, Split};
 use sink::Sink;
 use told::Told;
@@ -90,6 +91,8 @@ pub struct Args {
     /// Draws every call and what it moved, on standard error
     #[arg(short, long)]
     verbose: bool,
+    #[command(flatten)]
+    link: LinkArgs,
 }
 
 /// The alphabets of `--case`.
@@ -144,6 +147,10 @@ fn carry_out(plan: &Plan, started: SystemTime) -> Result<Exit, Complaint> {
     let mut told = Told::begin();
     let sink = if plan.json { Sink::keep(outcome::JSON_ANSWER_MAX) } else { Sink::print(plan)? };
     let complaint = once(plan, &interrupts, sink, &mut told).err();
+    let complaint = complaint.map(|complaint| match (&plan.link, &told.link) {
+        (Some(link), Some(beside)) => link.explain(beside, complaint),
+        _ => complaint,
+    });
     outcome::report(plan, &mut told, started, complaint.as_ref())?;
     match complaint {
         Some(complaint) => Err(complaint),

@@ -71,7 +71,9 @@ pub(super) fn addresses(
     let Place::Inet(host, port) = &plan.place else { return Ok(Vec::new()) };
     let found = reach::resolve(host, *port, plan.family, plan.timeout, Some(interrupts))?;
     told.resolved = Some(race::now());
-    Ok(found)
+    let Some(link) = &plan.link else { return Ok(found) };
+    let beside = told.link.insert(link.before(plan.transport, &found)?);
+    Ok(vec![beside.address])
 }
 
 /// Makes a UDP socket that talks to one address only: connect(2) on it sends nothing, but lets

@@ -28,6 +28,9 @@ pub(super) fn report(
     if complaint.is_some_and(|complaint| complaint.what.is_empty()) {
         return Ok(());
     }
+    if let (Some(link), Some(beside)) = (&plan.link, &told.link) {
+        console::notice(format!("stentor: {}", link.told(beside)));
+    }
     for warning in &told.warnings {
         console::notice(format!("stentor: {warning}"));
     }
@@ -148,6 +151,8 @@ fn config(plan: &Plan) -> Config {
         reset: plan.reset,
         chunk_bytes: plan.chunk,
         source_port: plan.source_port,
+        link: plan.link.as_ref().map(|link| link.spec.to_string()),
+        seed: plan.link.as_ref().map(|link| link.seed.0),
     }
 }
 

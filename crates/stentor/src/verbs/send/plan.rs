@@ -16,6 +16,7 @@ use stentor_core::units::{Amount, Span};
 use super::Args;
 use crate::complaint::Complaint;
 use crate::drive::reach::Family;
+use crate::verbs::link::Link;
 
 /// What to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub(super) struct Plan {
     pub(super) json: bool,
     /// Draw the calls.
     pub(super) verbose: bool,
+    /// A worse network before the target.
+    pub(super) link: Option<Link>,
 }
 
 /// A pause in the stream: `5@20ms`.
@@ -107,6 +110,7 @@ impl Plan {
             timing: false,
             json: false,
             verbose: false,
+            link: None,
         }
     }
 
@@ -141,6 +145,7 @@ impl Plan {
             timing: args.timing,
             json: args.json,
             verbose: args.verbose,
+            link: args.link.link(),
             ..Plan::to(target)
         };
         plan.checked(args)

@@ -25,6 +25,7 @@ pub(super) fn run(plan: &Plan) -> Result<Exit, Complaint> {
     // Once for all sentences: a signal that comes between two must not be lost.
     let interrupts = super::interrupts()?;
     let mut exit = Exit::Good;
+    let mut plan = plan.clone();
     loop {
         let sentence = match editor.readline("Input lowercase sentence: ") {
             Ok(sentence) => sentence,
@@ -34,13 +35,17 @@ pub(super) fn run(plan: &Plan) -> Result<Exit, Complaint> {
         };
         // A history that cannot grow is no reason to stop.
         let _ = editor.add_history_entry(&sentence);
-        match ask(plan, &interrupts, sentence) {
+        match ask(&plan, &interrupts, sentence) {
             Ok(()) => {}
             Err(complaint) if complaint.exit == Exit::Interrupted => return Err(complaint),
             Err(complaint) => {
                 console::notice(format!("stentor: {complaint}"));
                 exit = complaint.exit;
             }
+        }
+        // Each sentence has luck of its own, and still all follows from the first seed.
+        if let Some(link) = &mut plan.link {
+            link.seed.0 = link.seed.0.wrapping_add(1);
         }
     }
 }

@@ -4,6 +4,7 @@ use stentor_core::moment::Moment;
 use stentor_os::net::tcp_info::TcpInfo;
 
 use super::witness::Witness;
+use crate::drive::impair::Beside;
 use crate::drive::race::{self, Attempt};
 use crate::report::json::send::{Datagrams, Questions};
 
@@ -69,6 +70,8 @@ pub(super) struct Told {
     pub(super) answer: Vec<u8>,
     /// Whether nothing of the answer was too much to keep.
     pub(super) answer_whole: bool,
+    /// The link before the target.
+    pub(super) link: Option<Beside>,
     /// What a reader should know besides.
     pub(super) warnings: Vec<String>,
 }
@@ -98,6 +101,7 @@ impl Told {
             witness: Witness::default(),
             answer: Vec::new(),
             answer_whole: false,
+            link: None,
             warnings: Vec::new(),
         }
     }

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use stentor_core::endpoint::{Host, PORT_DEFAULT, Place, Target, Transport};
-use stentor_core::seed::Seed;
 use stentor_core::service::fault::{Fault, Faults};
 use stentor_core::service::guard::Settings;
 use stentor_core::service::{Case, Contract, Service};
@@ -15,6 +14,7 @@ use stentor_core::units::Span;
 use crate::complaint::{Complaint, Exit};
 use crate::drive::serve::{Address, Mode, Plan, Wanted};
 use crate::report::log;
+use crate::verbs::seed;
 
 /// The arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -109,12 +109,6 @@ enum Switch {
     Off,
 }
 
-/// Without `--seed`: a number from the clock, printed so that it can be given again.
-fn fresh_seed() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |since| u64::from(since.subsec_nanos()) ^ since.as_secs())
-}
-
 impl Args {
     /// The plan these arguments mean.
     pub(super) fn plan(&self) -> Result<Plan, Complaint> {
@@ -149,7 +143,7 @@ impl Args {
         plan.contract = Contract { service: self.service, case };
         plan.faults = Faults::new(self.fault.iter().copied())
             .map_err(|error| Complaint::usage(error.to_string(), ""))?;
-        plan.seed = Seed(self.seed.unwrap_or_else(fresh_seed));
+        plan.seed = seed::given_or_fresh(self.seed);
         plan.mode = self.mode;
         plan.once = self.once;
         if let Some(threads) = self.threads {

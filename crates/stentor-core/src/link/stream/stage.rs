@@ -1,0 +1,357 @@
+//! One toxic at work: what it holds, and when the next bytes leave it.
+//!
+//! What leaves, and when, follows from when things came, not from when anybody asks. The chain and
+//! the driver's side are in `pipe`.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::knobs::Stall;
+use super::toxic::{Named, Since, Toxic};
+use crate::link::jitter::delayed;
+use crate::link::trace::OPPORTUNITY_BYTES;
+use crate::link::transmitter::Transmitter;
+use crate::moment::Moment;
+use crate::seed::{Dice, Seed};
+use crate::units::BitRate;
+
+/// The most pieces that one stage holds; more bytes join the last of them, none are lost.
+pub(super) const PIECES_MAX: usize = 4096;
+/// What loss and corruption strike as one: the payload of a full segment on Ethernet.
+const SEGMENT: usize = 1460;
+/// How often in a row a segment may be "lost": with Linux's 200 ms the last wait is 6.4 s, and a
+/// probability of 100 % does not stop the stream for ever.
+const LOSSES_MAX: u32 = 6;
+/// The most bytes that leave as one at a rate.
+const QUANTUM_MAX: usize = 64 << 10;
+/// The most bytes that leave as one along a trace: those of one opportunity.
+const QUANTUM_OF_TRACE: usize = OPPORTUNITY_BYTES as usize;
+
+/// What moves along the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    Bytes(Vec<u8>),
+    /// The direction ends in order.
+    End,
+    /// The connection is closed in order.
+    Close,
+    /// The connection is reset.
+    Reset,
+}
+
+/// What a stage holds.
+#[derive(Clone, Debug)]
+struct Held {
+    came: Moment,
+    /// In `[0, 1)`: what chance says about it, whatever the toxic is later set to.
+    roll: f64,
+    piece: Piece,
+    /// How many of its bytes have left.
+    gone: usize,
+}
+
+impl Held {
+    fn len(&self) -> usize {
+        self.piece.len() - self.gone
+    }
+
+    /// What of it has not left.
+    fn rest(mut self) -> Piece {
+        if let Piece::Bytes(bytes) = &mut self.piece {
+            bytes.drain(..self.gone.min(bytes.len()));
+        }
+        self.piece
+    }
+}
+
+impl Piece {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Piece::Bytes(bytes) => bytes.len(),
+            Piece::End | Piece::Close | Piece::Reset => 0,
+        }
+    }
+}
+
+/// One toxic of one direction of one connection.
+#[derive(Clone, Debug)]
+pub(super) struct Stage {
+    pub(super) named: Named,
+    /// Whether it strikes this connection.
+    pub(super) strikes: bool,
+    /// Compared with the toxicity, always the same for one connection and name.
+    draw: f64,
+    die: Dice,
+    transmitter: Transmitter,
+    held: VecDeque<Held>,
+    held_bytes: usize,
+    /// When the next so many bytes of the first piece leave.
+    next: Option<(Moment, usize)>,
+    begun: Moment,
+    /// When the first thing came.
+    touched: Option<Moment>,
+    /// When the last piece left.
+    left: Moment,
+    /// How many bytes have left.
+    passed: u64,
+    threw_away: bool,
+    /// It has said how the stream ends: no byte comes after that.
+    ended: bool,
+}
+
+impl Stage {
+    pub(super) fn new(now: Moment, named: &Named, seed: Seed, pipe: &str) -> Stage {
+        let name = format!("{pipe}/{}", named.name);
+        let draw = Dice::new(seed, &format!("{name}/toxicity")).unit();
+        Stage {
+            strikes: draw < named.toxicity.0,
+            draw,
+            die: Dice::new(seed, &name),
+            transmitter: transmitter(&named.toxic),
+            named: named.clone(),
+            held: VecDeque::new(),
+            held_bytes: 0,
+            next: None,
+            begun: now,
+            touched: None,
+            left: now,
+            passed: 0,
+            threw_away: false,
+            ended: false,
+        }
+    }
+
+    /// Sets the toxic anew at `now`; what is held is timed anew, by the rolls it had.
+    pub(super) fn set(&mut self, now: Moment, named: &Named) {
+        if self.named == *named {
+            return;
+        }
+        self.strikes = self.draw < named.toxicity.0;
+        self.transmitter = transmitter(&named.toxic);
+        self.named = named.clone();
+        self.next = None;
+        // What a shorter delay would have let go before now leaves now.
+        self.left = self.left.max(now);
+    }
+
+    /// Takes what came at `came`.
+    pub(super) fn take(&mut self, came: Moment, piece: Piece) {
+        self.touched.get_or_insert(came);
+        if self.ended && matches!(piece, Piece::Bytes(_) | Piece::End) {
+            return;
+        }
+        let throws = matches!(self.named.toxic, Toxic::Timeout(_) | Toxic::ResetPeer { .. });
+        if self.strikes && throws && matches!(piece, Piece::Bytes(_)) {
+            self.threw_away = true;
+            return;
+        }
+        self.held_bytes += piece.len();
+        if self.held.len() >= PIECES_MAX
+            && let (Piece::Bytes(more), Some(last)) = (&piece, self.held.back_mut())
+            && let Piece::Bytes(bytes) = &mut last.piece
+        {
+            bytes.extend_from_slice(more);
+            // The later of the two: nothing may leave sooner than its delay.
+            last.came = last.came.max(came);
+            return;
+        }
+        let roll = self.die.unit();
+        self.held.push_back(Held { came, roll, piece, gone: 0 });
+    }
+
+    /// When something happens here, if nothing else comes.
+    pub(super) fn due(&mut self) -> Option<Moment> {
+        let next = self.plan().map(|(due, _)| due);
+        next.into_iter().chain(self.alarm().map(|(at, _)| at)).min()
+    }
+
+    /// Gives up the next piece that has left by `now`, and when it did.
+    pub(super) fn release(&mut self, now: Moment) -> Option<(Moment, Piece)> {
+        let planned = self.plan();
+        if let Some((alarm, word)) = self.alarm()
+            && alarm <= now
+            && planned.is_none_or(|(due, _)| due > alarm)
+        {
+            self.ended = true;
+            self.held.clear();
+            self.held_bytes = 0;
+            self.next = None;
+            return Some((alarm.max(self.left), word));
+        }
+        let (at, bytes) = planned.filter(|(due, _)| *due <= now)?;
+        self.next = None;
+        let first = self.held.front_mut()?;
+        let mut piece = match &first.piece {
+            Piece::Bytes(held) if bytes < first.len() => {
+                let cut = held.get(first.gone..first.gone + bytes).unwrap_or_default().to_vec();
+                first.gone += bytes;
+                Piece::Bytes(cut)
+            }
+            Piece::Bytes(_) | Piece::End | Piece::Close | Piece::Reset => {
+                self.held.pop_front()?.rest()
+            }
+        };
+        self.left = at;
+        self.passed += piece.len() as u64;
+        self.held_bytes -= piece.len();
+        self.corrupt(&mut piece);
+        Some((at, piece))
+    }
+
+    /// Everything it holds, in order, for a chain that goes on without it, and behind it how the
+    /// stream ends if bytes of it are gone.
+    pub(super) fn dissolve(self) -> Vec<Piece> {
+        let word = match self.named.toxic {
+            Toxic::Timeout(_) => Some(Piece::Close),
+            Toxic::ResetPeer { .. } if self.threw_away => Some(Piece::Reset),
+            _ => None,
+        };
+        let word = word.filter(|_| self.strikes && !self.ended);
+        self.held.into_iter().map(Held::rest).chain(word).collect()
+    }
+
+    /// How many bytes it holds.
+    pub(super) const fn holds(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Whether bytes pass as if it were not there.
+    pub(super) fn is_plain(&self) -> bool {
+        self.held.is_empty() && (!self.strikes || self.named.toxic == Toxic::Noop)
+    }
+
+    /// When it speaks by itself, and what: how a toxic ends the stream.
+    fn alarm(&self) -> Option<(Moment, Piece)> {
+        if !self.strikes || self.ended {
+            return None;
+        }
+        match self.named.toxic {
+            Toxic::Timeout(after) => Some((self.begun + after?, Piece::Close)),
+            Toxic::ResetPeer { after, since: Since::Begin } => {
+                Some((self.begun + after, Piece::Reset))
+            }
+            Toxic::ResetPeer { after, since: Since::Data } => {
+                Some((self.touched? + after, Piece::Reset))
+            }
+            Toxic::HalfClose(after) => Some((self.begun + after, Piece::End)),
+            Toxic::LimitData(limit) if self.passed >= limit => {
+                Some((self.touched?.max(self.left), Piece::Close))
+            }
+            _ => None,
+        }
+    }
+
+    /// When how many bytes of the first piece leave; decided once.
+    fn plan(&mut self) -> Option<(Moment, usize)> {
+        if self.next.is_none() {
+            self.next = self.decide();
+        }
+        self.next
+    }
+
+    fn decide(&mut self) -> Option<(Moment, usize)> {
+        let first = self.held.front()?;
+        let (came, len, roll) = (first.came, first.len(), first.roll);
+        let ready = came.max(self.left);
+        if !self.strikes || !matches!(first.piece, Piece::Bytes(_)) {
+            return self.decide_end(came, ready, roll, len);
+        }
+        let waited = self.passed > 0 && came <= self.left;
+        Some(match &self.named.toxic {
+            Toxic::Latency { delay, jitter } => {
+                let offset = jitter.map_or(0, |jitter| jitter.offset_ns(roll));
+                ((came + delayed(*delay, offset)).max(self.left), len)
+            }
+            Toxic::Bandwidth(rate) => {
+                let bytes = len.min(quantum(*rate));
+                (self.transmitter.send(ready, bytes as u64, waited), bytes)
+            }
+            Toxic::Recorded(_) => {
+                let bytes = len.min(QUANTUM_OF_TRACE);
+                (self.transmitter.send(ready, bytes as u64, waited), bytes)
+            }
+            Toxic::Slicer(slice) => {
+                let most = slice.variation.saturating_mul(2).saturating_add(1);
+                let least = slice.average.saturating_sub(slice.variation);
+                let bytes = least.saturating_add(self.die.below(most)).max(1);
+                let pause = if self.passed > 0 { slice.pause } else { Duration::ZERO };
+                let at = came.max(self.left + pause);
+                (at, len.min(usize::try_from(bytes).unwrap_or(usize::MAX)))
+            }
+            Toxic::LimitData(limit) => {
+                let left = usize::try_from(limit.saturating_sub(self.passed)).unwrap_or(usize::MAX);
+                (left > 0).then_some((ready, len.min(left)))?
+            }
+            Toxic::Stall(stall) => (out_of_silence(ready, self.begun, *stall), len),
+            Toxic::Corrupt(_) => (ready, len.min(SEGMENT)),
+            Toxic::LossAsDelay { probability, timeout } => {
+                let mut losses = 0;
+                while losses < LOSSES_MAX && self.die.chance(probability.0) {
+                    losses += 1;
+                }
+                let wait = timeout.saturating_mul((1 << losses) - 1);
+                ((came + wait).max(self.left), len.min(SEGMENT))
+            }
+            Toxic::Noop
+            | Toxic::SlowClose(_)
+            | Toxic::Timeout(_)
+            | Toxic::ResetPeer { .. }
+            | Toxic::HalfClose(_) => (ready, len),
+        })
+    }
+
+    /// The same for the end of the stream, and for anything where the toxic does not strike.
+    fn decide_end(
+        &self,
+        came: Moment,
+        ready: Moment,
+        roll: f64,
+        len: usize,
+    ) -> Option<(Moment, usize)> {
+        let at = match &self.named.toxic {
+            _ if !self.strikes => ready,
+            Toxic::Latency { delay, jitter } => {
+                let offset = jitter.map_or(0, |jitter| jitter.offset_ns(roll));
+                (came + delayed(*delay, offset)).max(self.left)
+            }
+            Toxic::SlowClose(delay) => ready.max(came + *delay),
+            Toxic::Stall(stall) => out_of_silence(ready, self.begun, *stall),
+            Toxic::LimitData(limit) if self.passed >= *limit => return None,
+            _ => ready,
+        };
+        Some((at, len))
+    }
+
+    fn corrupt(&mut self, piece: &mut Piece) {
+        let (Toxic::Corrupt(chance), Piece::Bytes(bytes)) = (&self.named.toxic, piece) else {
+            return;
+        };
+        let (struck, bit) = (self.die.chance(chance.0), self.die.below(8 * bytes.len() as u64));
+        let byte = usize::try_from(bit / 8).ok().and_then(|byte| bytes.get_mut(byte));
+        if let Some(byte) = byte.filter(|_| struck && self.strikes) {
+            *byte ^= 0x80 >> (bit % 8);
+        }
+    }
+}
+
+/// What leaves as one at a rate: the bytes of 10 ms, so that a slow link trickles.
+fn quantum(rate: BitRate) -> usize {
+    usize::try_from(rate.0 / 800).unwrap_or(usize::MAX).clamp(1, QUANTUM_MAX)
+}
+
+/// The end of the silence that `at` falls into, or `at` itself.
+fn out_of_silence(at: Moment, begun: Moment, stall: Stall) -> Moment {
+    let every = stall.every.as_nanos().max(1);
+    let into = at.since(begun).as_nanos() % every;
+    let left = stall.silent.as_nanos().saturating_sub(into);
+    at + Duration::from_nanos(u64::try_from(left).unwrap_or(u64::MAX))
+}
+
+/// What sends bytes for a toxic that limits their rate.
+fn transmitter(toxic: &Toxic) -> Transmitter {
+    match toxic {
+        Toxic::Bandwidth(rate) => Transmitter::new(Some(*rate), None),
+        Toxic::Recorded(trace) => Transmitter::new(None, Some(trace)),
+        _ => Transmitter::Instant,
+    }
+}

@@ -1,0 +1,77 @@
+//! A worse way to one target, inside this process: what `--link` puts before a verb's own sockets.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use stentor_core::endpoint::Transport;
+use stentor_core::link::Spec;
+use stentor_core::seed::Seed;
+
+use super::recorded::traces;
+use super::{Counts, Handle, Id, Proxy, Refusal, Rules, Running, start};
+use crate::complaint::{Complaint, Exit};
+
+/// A proxy of our own before a target. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Beside {
+    running: Running,
+    id: Id,
+    /// Where to connect instead of the target.
+    pub address: SocketAddr,
+}
+
+/// Puts a link before the addresses of a target, which are tried in this order.
+///
+/// # Errors
+/// Words that mean nothing for this transport (exit 2), a recorded link that cannot be read, and
+/// what the system refuses.
+pub fn beside(
+    spec: &Spec,
+    seed: Seed,
+    transport: Transport,
+    target: &[SocketAddr],
+) -> Result<Beside, Complaint> {
+    let rules = match transport {
+        Transport::Tcp => Rules::stream(spec, traces(spec)?),
+        Transport::Udp => Rules::units(spec, traces(spec)?),
+        Transport::Unix => {
+            let what = "--link leads over TCP or UDP, and the target is a unix socket";
+            return Err(Complaint::usage(what, "Let the server listen on an address, too."));
+        }
+    };
+    let rules = rules.map_err(|error| Complaint::usage(format!("--link: {error}"), ""))?;
+    let loopback: IpAddr = match target.first() {
+        Some(SocketAddr::V6(_)) => Ipv6Addr::LOCALHOST.into(),
+        Some(SocketAddr::V4(_)) | None => Ipv4Addr::LOCALHOST.into(),
+    };
+    let running = start(seed, None)?;
+    let proxy = Proxy {
+        name: "link".to_owned(),
+        listen: SocketAddr::new(loopback, 0),
+        upstream: target.to_vec(),
+        rules,
+    };
+    let (id, address) = running.handle().open(proxy)?;
+    Ok(Beside { running, id, address })
+}
+
+impl Beside {
+    /// What the link has done so far; `None` when the thread has ended.
+    pub fn counts(&self) -> Option<Counts> {
+        self.handle().counts(self.id).ok().flatten()
+    }
+
+    /// What changes it.
+    pub const fn handle(&self) -> &Handle {
+        self.running.handle()
+    }
+}
+
+impl From<Refusal> for Complaint {
+    fn from(refusal: Refusal) -> Complaint {
+        match refusal {
+            Refusal::System(failure) => failure.into(),
+            Refusal::Knob(error) => Complaint::usage(error.to_string(), ""),
+            Refusal::Over => Complaint::new(Exit::Environment, refusal.to_string(), ""),
+        }
+    }
+}
