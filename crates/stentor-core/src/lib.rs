@@ -12,6 +12,8 @@ pub mod connect;
 pub mod endpoint;
 pub mod exchange;
 pub mod link;
+pub mod load;
+pub mod measure;
 pub mod moment;
 pub mod qualify;
 pub mod seed;

@@ -272,6 +272,7 @@ mod tests {
         check("20ms", Some(20_000_000));
         check("0.5s", Some(500_000_000));
         check("250us", Some(250_000));
+        check("8.152ms", Some(8_152_000));
         check("2m", Some(120_000_000_000));
         check("0s", Some(0));
         check("1.001s", Some(1_001_000_000));
