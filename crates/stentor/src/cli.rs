@@ -9,7 +9,7 @@ use crate::complaint::{Complaint, Exit};
 use crate::report::console;
 #[cfg(target_os = "linux")]
 use crate::verbs::trace;
-use crate::verbs::{both, fetch, generate, impair, learn, send, serve};
+use crate::verbs::{both, fetch, generate, impair, learn, load, send, serve};
 
 /// Which letters have capitals depends on the version of Unicode.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (Unicode 17.0.0)");
@@ -53,6 +53,8 @@ enum Verb {
     Fetch(fetch::Args),
     /// Makes the network between a client and a server worse, in ways that can be repeated
     Impair(Box<impair::Args>),
+    /// Drives a service with requests at a rate, every reply checked, and says how long they took
+    Load(Box<load::Args>),
     /// Runs a lesson of the lecture for real and shows its evidence
     Learn(learn::Args),
     /// Shows every socket call of a program and the packets it caused, on one ladder
@@ -95,6 +97,7 @@ fn act(cli: Cli) -> Result<Exit, Complaint> {
         Some(Verb::Fetch(args)) => fetch::run(args),
         Some(Verb::Impair(args)) => impair::run(*args),
         Some(Verb::Learn(args)) => learn::run(args),
+        Some(Verb::Load(args)) => load::run(*args),
         #[cfg(target_os = "linux")]
         Some(Verb::Trace(args)) => trace::run(args),
         Some(Verb::Generate(args)) => generate::run(args),

@@ -50,6 +50,18 @@ impl Latency {
         }
     }
 
+    /// Takes a time of a histogram as often as it stands there; what is beyond [`LONGEST`] was
+    /// counted when it was recorded first.
+    pub fn record_many(&mut self, took: Duration, times: u64) {
+        let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).clamp(1, LONGEST_NS);
+        if times > 0 {
+            self.widen(ns, ns);
+        }
+        if let Some(counts) = &mut self.counts {
+            counts.saturating_record_n(ns, times);
+        }
+    }
+
     fn widen(&mut self, low: u64, high: u64) {
         let (shortest, longest) = self.range_ns.unwrap_or((low, high));
         self.range_ns = Some((shortest.min(low), longest.max(high)));

@@ -150,6 +150,11 @@ pub struct Received<'a> {
 }
 
 impl Batch {
+    /// Whether the last call of [`Datagrams::receive`] filled it, so that there may be more.
+    pub fn is_full(&self) -> bool {
+        self.filled == BATCH_SIZE
+    }
+
     /// What the last call of [`Datagrams::receive`] brought.
     pub fn received(&mut self) -> impl Iterator<Item = Received<'_>> {
         let chunks = self.storage.chunks_mut(BUFFER);

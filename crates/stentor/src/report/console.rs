@@ -24,13 +24,41 @@ pub fn notice(line: impl AsRef<str>) {
     let _ = writeln!(out, "{}", line.as_ref());
 }
 
-/// Writes the one line that changes while something runs, in place of what it was; an empty one
-/// takes it away. Only for a standard error that is a terminal.
-pub fn status(line: &str) {
-    let mut out = io::stderr().lock();
-    // Back to the first column, and erase what stands there (ECMA-48, EL).
-    let _ = write!(out, "\r\x1b[K{line}");
-    let _ = out.flush();
+/// A line on standard error that changes, at a terminal; elsewhere there is none.
+#[derive(Debug)]
+pub struct Status {
+    /// Columns of the terminal; `None` if it is none, or must not be written on (NO_COLOR).
+    columns: Option<usize>,
+    shown: bool,
+}
+
+impl Default for Status {
+    fn default() -> Status {
+        let declined = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let size = terminal_size::terminal_size_of(io::stderr()).filter(|_| !declined);
+        Status { columns: size.map(|(columns, _)| columns.0.into()), shown: false }
+    }
+}
+
+impl Status {
+    /// Shows `line` in place of the last one, as much of it as there is room for.
+    pub fn show(&mut self, line: &str) {
+        let Some(columns) = self.columns else { return };
+        let room = columns.saturating_sub(1);
+        let cut: String = line.chars().take(room).collect();
+        let mut out = io::stderr().lock();
+        // To the beginning of the line, and away with what was there (ECMA-48, EL).
+        let _ = write!(out, "\r\x1b[K{cut}");
+        let _ = out.flush();
+        self.shown = true;
+    }
+
+    /// Takes the line away.
+    pub fn clear(&mut self) {
+        if std::mem::take(&mut self.shown) {
+            let _ = write!(io::stderr().lock(), "\r\x1b[K");
+        }
+    }
 }
 
 /// Columns of the terminal that standard output is; `None` if it is none.

@@ -1,9 +1,11 @@
 //! Reports: what was witnessed, as bytes; and the only place that writes to the terminal.
 
+pub mod chart;
 pub mod console;
 pub mod impair;
 pub mod json;
 pub mod ladder;
+pub mod load;
 pub mod log;
 pub mod mermaid;
 pub mod page;

@@ -6,6 +6,7 @@ pub mod generate;
 pub mod impair;
 pub mod learn;
 pub mod link;
+pub mod load;
 mod seed;
 pub mod send;
 pub mod serve;

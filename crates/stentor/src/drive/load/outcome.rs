@@ -6,6 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use stentor_core::endpoint::Target;
+use stentor_core::load::verdict::Failing;
 use stentor_core::load::{Counts, Pace, Tally};
 use stentor_core::measure::Latency;
 use stentor_core::moment::Moment;
@@ -79,8 +80,12 @@ pub struct Spread {
 impl Spread {
     /// What `latency` holds.
     pub fn of(latency: &Latency) -> Spread {
+        // The last place is wider than what is in it.
+        let longest = latency.max().unwrap_or_default().as_nanos();
+        let longest = u64::try_from(longest).unwrap_or(u64::MAX);
         let recorded = latency.as_hdr().into_iter().flat_map(|counts| counts.iter_recorded());
-        let places = recorded.map(|step| (step.value_iterated_to(), step.count_at_value()));
+        let places =
+            recorded.map(|step| (step.value_iterated_to().min(longest), step.count_at_value()));
         Spread { places: places.collect() }
     }
 
@@ -112,17 +117,6 @@ pub struct Trouble {
     pub times: u64,
 }
 
-/// A condition of `--fail-if` and what was measured.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Condition {
-    /// As it was written: `p99>5ms`.
-    pub written: String,
-    /// Whether it holds, which makes the run bad.
-    pub met: bool,
-    /// What it was compared with, in words: `p99 = 7.31 ms`.
-    pub found: String,
-}
-
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -130,7 +124,10 @@ pub struct Outcome {
     pub started: SystemTime,
     /// From the first due request to the last answer or the end of waiting for it.
     pub took: Duration,
-    /// In which requests were due, the warm-up not counted: what rates are relative to.
+    /// In which requests were due, the warm-up not counted: what the offered rate is relative to.
+    pub scheduled: Duration,
+    /// In which they were sent, the warm-up not counted: what all other rates are relative to. It
+    /// is longer than `scheduled` if some had to wait at the end.
     pub sending: Duration,
     /// What was counted of the whole run; `counts` and the histograms are without the warm-up.
     pub tally: Tally,
@@ -139,8 +136,8 @@ pub struct Outcome {
     /// What the kernel said where requests or connections failed, the most frequent first;
     /// `tally.failures` has the reasons.
     pub troubles: Vec<Trouble>,
-    /// What was measured against `--fail-if`.
-    pub conditions: Vec<Condition>,
+    /// Why the run has failed; empty: it has not.
+    pub failing: Vec<Failing>,
     /// What a reader should know besides.
     pub warnings: Vec<String>,
     /// Whether a person ended it early.
@@ -155,7 +152,7 @@ impl Outcome {
 
     /// Requests that were due per second; 0 if it took no time.
     pub fn offered_per_second(&self) -> f64 {
-        rate(self.tally.offered(), self.sending)
+        rate(self.tally.offered(), self.scheduled)
     }
 }
 

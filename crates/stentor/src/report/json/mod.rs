@@ -6,6 +6,7 @@
 pub mod fetch;
 pub mod impair;
 pub mod learn;
+pub mod load;
 pub mod schema;
 pub mod send;
 pub mod serve;
@@ -96,7 +97,7 @@ impl<C: Serialize, R: Serialize> Envelope<C, R> {
 }
 
 /// `2026-01-31T12:00:00.123Z` (RFC 3339, section 5.6), in the Gregorian calendar.
-fn utc(time: SystemTime) -> String {
+pub(in crate::report) fn utc(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (mut days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let leap = |year: u64| {

@@ -23,7 +23,7 @@ pub const ROWS_MAX: usize = 5_000;
 pub(super) const WIDTH: usize = 920;
 
 /// Colours and fonts, for the page too.
-pub(super) const STYLE: &str = include_str!("style.css");
+pub(super) const STYLE: &str = concat!(include_str!("../palette.css"), include_str!("style.css"));
 
 /// Draws the first `rows_max` rows of the ladder, all conversations below one another.
 pub fn drawing(ladder: &Ladder, rows_max: usize) -> String {

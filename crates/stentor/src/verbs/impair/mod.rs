@@ -186,6 +186,7 @@ fn wait(
     interrupts: &Interrupts,
 ) -> Result<Exit, Complaint> {
     let began = Instant::now();
+    let mut status = console::Status::default();
     let live = !args.quiet && args.command.is_empty() && std::io::stderr().is_terminal();
     let exit = loop {
         if interrupts.taken() > 0 {
@@ -206,7 +207,7 @@ fn wait(
         let turn = turn(&mut plan, running, opened, elapsed)?;
         if live {
             let counts = opened.iter().filter_map(|one| running.handle().counts(one.id).ok()?);
-            console::status(&report::live(&counts.collect::<Vec<_>>(), elapsed));
+            status.show(&report::live(&counts.collect::<Vec<_>>(), elapsed));
         }
         let left = args.duration.map(|Span(limit)| limit.saturating_sub(elapsed));
         let timeout = [turn, left, live.then_some(LIVE_EVERY)].into_iter().flatten().min();
@@ -216,9 +217,7 @@ fn wait(
         poll::wait(&mut watches, timeout)
             .map_err(|error| Failure::new("poll", "signals", error))?;
     };
-    if live {
-        console::status("");
-    }
+    status.clear();
     exit
 }
 
