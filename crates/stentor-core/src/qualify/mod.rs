@@ -5,6 +5,7 @@
 //! per second, and a plain fraction for loss.
 
 mod application;
+pub mod probe;
 mod threshold;
 
 pub use application::{Application, Needs};

@@ -5,6 +5,7 @@ pub mod exchange;
 pub mod http;
 pub mod impair;
 pub mod load;
+pub mod qualify;
 pub mod race;
 pub mod reach;
 pub mod serve;

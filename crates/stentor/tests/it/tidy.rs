@@ -115,7 +115,8 @@ const CORE_MAY_USE: &[(&str, &[&str])] = &[
     ("load", &["casing", "measure", "moment", "seed", "units"]),
     ("measure", &["moment", "units"]),
     ("moment", &[]),
-    ("qualify", &["units"]),
+    // The link is the path of its tests.
+    ("qualify", &["link", "measure", "moment", "seed", "units"]),
     ("seed", &[]),
     ("service", &["casing", "moment", "seed", "units"]),
     ("timeline", &["moment"]),
