@@ -9,7 +9,7 @@ use crate::complaint::{Complaint, Exit};
 use crate::report::console;
 #[cfg(target_os = "linux")]
 use crate::verbs::trace;
-use crate::verbs::{both, fetch, generate, impair, learn, load, send, serve};
+use crate::verbs::{both, fetch, generate, impair, learn, load, qualify, send, serve};
 
 /// Which letters have capitals depends on the version of Unicode.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (Unicode 17.0.0)");
@@ -55,6 +55,8 @@ enum Verb {
     Impair(Box<impair::Args>),
     /// Drives a service with requests at a rate, every reply checked, and says how long they took
     Load(Box<load::Args>),
+    /// Says what a path is worth for seven kinds of application, and by which transport
+    Qualify(Box<qualify::Args>),
     /// Runs a lesson of the lecture for real and shows its evidence
     Learn(learn::Args),
     /// Shows every socket call of a program and the packets it caused, on one ladder
@@ -98,6 +100,7 @@ fn act(cli: Cli) -> Result<Exit, Complaint> {
         Some(Verb::Impair(args)) => impair::run(*args),
         Some(Verb::Learn(args)) => learn::run(args),
         Some(Verb::Load(args)) => load::run(*args),
+        Some(Verb::Qualify(args)) => qualify::run(*args),
         #[cfg(target_os = "linux")]
         Some(Verb::Trace(args)) => trace::run(args),
         Some(Verb::Generate(args)) => generate::run(args),

@@ -7,6 +7,7 @@ pub mod impair;
 pub mod learn;
 pub mod link;
 pub mod load;
+pub mod qualify;
 mod seed;
 pub mod send;
 pub mod serve;

@@ -7,6 +7,7 @@ pub mod fetch;
 pub mod impair;
 pub mod learn;
 pub mod load;
+pub mod qualify;
 pub mod schema;
 pub mod send;
 pub mod serve;

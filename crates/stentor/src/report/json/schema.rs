@@ -2,15 +2,16 @@
 
 use schemars::{JsonSchema, Schema, schema_for};
 
-use super::{Envelope, fetch, impair, learn, load, send, serve};
+use super::{Envelope, fetch, impair, learn, load, qualify, send, serve};
 
 /// Every schema by name and version: `stentor.send/1`.
-pub fn all() -> [(&'static str, Schema); 6] {
+pub fn all() -> [(&'static str, Schema); 7] {
     [
         of::<fetch::Config, fetch::Outcomes>(fetch::SCHEMA),
         of::<impair::Config, impair::Outcome>(impair::SCHEMA),
         of::<learn::Config, learn::Outcome>(learn::SCHEMA),
         of::<load::Config, load::Outcome>(load::SCHEMA),
+        of::<qualify::Config, qualify::Outcome>(qualify::SCHEMA),
         of::<send::Config, send::Outcome>(send::SCHEMA),
         of::<serve::Config, serve::Outcome>(serve::SCHEMA),
     ]
