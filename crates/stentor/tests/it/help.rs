@@ -4,7 +4,7 @@ use crate::program::run;
 
 #[test]
 fn help_is_as_recorded() {
-    for verb in ["", "serve", "send", "fetch", "learn", "trace"] {
+    for verb in ["", "serve", "send", "fetch", "learn", "qualify", "trace"] {
         let arguments = if verb.is_empty() { vec!["--help"] } else { vec![verb, "--help"] };
         let said = run(&arguments, b"");
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{verb}");

@@ -1,6 +1,6 @@
 //! The integration tests: the real binary on real sockets.
 //!
-//! `program` runs it; `both`, `serve`, `send`, `fetch`, `load` and `learn` are a module for each verb;
+//! `program` runs it; `both`, `serve`, `send`, `fetch`, `load`, `qualify` and `learn` are a module for each verb;
 //! `lecture` puts the lecture's programs at either end; `samples` are records of traces, which
 //! `trace_files` and `trace_measures` judge and time as files; `help` keeps the golden help; `tidy`
 //! keeps what a compiler cannot.
@@ -20,6 +20,7 @@ mod learn;
 mod lecture;
 mod load;
 mod program;
+mod qualify;
 mod samples;
 mod send;
 mod serve;

@@ -25,16 +25,18 @@ pub(super) fn rows(report: &Report<'_>) -> Vec<Row> {
         tcp: tcp.and_then(of_tcp).unwrap_or_default(),
     };
     let rows = [
-        row("loss", loss, |tcp| {
-            Some(format!("{} of the bytes", Unit::Share.said(tcp.loss()?)))
-        }),
+        row("loss", loss, |tcp| Some(format!("{} of the bytes", Unit::Share.said(tcp.loss()?)))),
         row("", interval, |_| None),
-        row("round trip", |udp| median(&course(udp)?.round_trips), |tcp| {
-            median(&tcp.messages.as_ref()?.round_trips)
-        }),
-        row("", |udp| tail(&course(udp)?.round_trips), |tcp| {
-            tail(&tcp.messages.as_ref()?.round_trips)
-        }),
+        row(
+            "round trip",
+            |udp| median(&course(udp)?.round_trips),
+            |tcp| median(&tcp.messages.as_ref()?.round_trips),
+        ),
+        row(
+            "",
+            |udp| tail(&course(udp)?.round_trips),
+            |tcp| tail(&tcp.messages.as_ref()?.round_trips),
+        ),
         row("jitter", |udp| jitter(course(udp)?), |tcp| jitter(tcp.messages.as_ref()?)),
         row("throughput", throughput, |tcp| {
             let cap = if tcp.capped { " (our cap)" } else { "" };
@@ -43,9 +45,11 @@ pub(super) fn rows(report: &Report<'_>) -> Vec<Row> {
         row("order", order, |_| None),
         row("connect", |_| None, |tcp| median(&tcp.connects)),
         row("10 kB there, back", |_| None, |tcp| median(&tcp.transactions)),
-        row("under load", |udp| under(course(udp), udp.loaded.as_ref().map(|train| &train.course)), {
-            |tcp| under(tcp.messages.as_ref(), tcp.loaded.as_ref())
-        }),
+        row(
+            "under load",
+            |udp| under(course(udp), udp.loaded.as_ref().map(|train| &train.course)),
+            { |tcp| under(tcp.messages.as_ref(), tcp.loaded.as_ref()) },
+        ),
     ];
     rows.into_iter().filter(|row| !row.udp.is_empty() || !row.tcp.is_empty()).collect()
 }

@@ -106,27 +106,23 @@ fn excess(course: &Course, min: Duration) -> Vec<f64> {
     course.points.iter().map(|point| took(point.took)).collect()
 }
 
-/// A row of the lecture's table with its verdict, the transport, and the figure that decided.
+/// A row of the lecture's table: verdict and transport, what it needs, the figure that decided,
+/// and why this transport.
 fn row(text: &mut String, verdict: &Verdict, width: usize, colour: bool) {
     let (word, sgr) = if verdict.passed { ("pass", "32") } else { ("FAIL", "1;31") };
     let word = if colour { format!("\x1b[{sgr}m{word}\x1b[0m") } else { word.to_owned() };
     let title = verdict.application.title();
     let bold = if colour { format!("\x1b[1m{title}\x1b[0m") } else { title.to_owned() };
     let needs = verdict.application.needs();
+    let _ = writeln!(text, "{word}  {bold} by {}", verdict.transport.name());
     let needs = format!(
         "data loss: {}; throughput: {}; time sensitive: {}",
         needs.loss, needs.throughput, needs.time
     );
-    let beside = title.chars().count() + 8;
-    // The first line begins with escape sequences that take no columns.
-    let mut lines = wrap(&needs, width.saturating_sub(beside)).into_iter();
-    let _ = writeln!(text, "{word}  {bold}  {}", lines.next().unwrap_or_default());
-    for line in lines {
-        let _ = writeln!(text, "{:beside$}{}", "", line.trim_start());
-    }
+    say(text, "      ", &needs, width);
     if let Some(check) = verdict.decisive() {
         let decided = format!("{} ({})", held(check), check.threshold.source);
         say(text, "      ", &decided, width);
     }
-    say(text, "      ", &format!("{}: {}", verdict.transport.name(), verdict.reason), width);
+    say(text, "      ", verdict.reason, width);
 }

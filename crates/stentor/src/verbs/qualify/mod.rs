@@ -89,10 +89,9 @@ pub fn run(args: Args) -> Result<Exit, Complaint> {
         .and_then(|interrupts| {
             let ready = wish.resolve(&interrupts)?;
             let mut progress = output::Progress::new(args.quiet);
-            let outcome =
-                qualify::run(&ready.plan, &interrupts, &mut |doing, done| {
-                    progress.show(doing, done);
-                });
+            let outcome = qualify::run(&ready.plan, &interrupts, &mut |doing, done| {
+                progress.show(doing, done);
+            });
             progress.end();
             Ok((ready.told(), outcome?))
         });

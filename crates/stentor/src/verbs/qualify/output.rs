@@ -176,9 +176,8 @@ impl Progress {
             return;
         }
         let full = (0..CELLS).filter(|cell| f64::from(*cell) < done * f64::from(CELLS)).count();
-        let bar: String = (0..usize::from(CELLS))
-            .map(|cell| if cell < full { '█' } else { '░' })
-            .collect();
+        let bar: String =
+            (0..usize::from(CELLS)).map(|cell| if cell < full { '█' } else { '░' }).collect();
         self.status.show(&format!("{bar} {doing}"));
     }
 

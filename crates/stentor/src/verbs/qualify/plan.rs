@@ -69,14 +69,14 @@ impl Wish {
         let (host, port, chosen) = target(args)?;
         let udp = chosen != Some(Transport::Tcp);
         let tcp = chosen != Some(Transport::Udp);
-        let within = |flag: &str, span: Span, least: Duration, most: Duration| {
-            match (least..=most).contains(&span.0) {
-                true => Ok(span.0),
-                false => Err(Complaint::usage(
-                    format!("{flag} {span}"),
-                    format!("From {} to {}.", Span(least), Span(most)),
-                )),
-            }
+        let within = |flag: &str, span: Span, least: Duration, most: Duration| match (least..=most)
+            .contains(&span.0)
+        {
+            true => Ok(span.0),
+            false => Err(Complaint::usage(
+                format!("{flag} {span}"),
+                format!("From {} to {}.", Span(least), Span(most)),
+            )),
         };
         let duration = within("-d", args.duration, DURATION_MIN, DURATION_MAX)?;
         let timeout = within("-w", args.timeout, Duration::from_millis(10), TIMEOUT_MAX)?;
