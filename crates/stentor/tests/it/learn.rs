@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::program::{run, stentor, traceable};
 
-const LESSONS: [&str; 16] = [
+const LESSONS: [&str; 17] = [
     "socket",
     "udp",
     "tcp",
@@ -25,6 +25,7 @@ const LESSONS: [&str; 16] = [
     "backlog",
     "close",
     "overhead",
+    "qualify",
     "fetch",
 ];
 
@@ -62,6 +63,7 @@ Lessons: each runs on real sockets and proves what it says.
 
 4  What a transport costs
   16  overhead     What one sentence costs: UDP, TCP, TCP with a connection kept open
+  19  qualify      What a path is worth, and for which application
 
 5  Applications
   21  fetch        Fetching a page: resolve, connect, ask, read in pieces, close
@@ -189,7 +191,7 @@ fn an_unknown_lesson_names_the_nearest() {
     let expected = "\
 error: invalid value 'bakclog' for '[LESSON]'
   [possible values: socket, udp, tcp, calls, errors, bytestream, half, byte-order, udp-header, \
-ports, concurrency, nonblocking, backlog, close, overhead, fetch]
+ports, concurrency, nonblocking, backlog, close, overhead, qualify, fetch]
 
   tip: a similar value exists: 'backlog'
 

@@ -7,8 +7,9 @@ use super::Output;
 use super::text::{Form, Stream, Wrong};
 use crate::moment::Moment;
 
-/// Bytes given to the stream at once.
-const PIECE: usize = 64 << 10;
+/// Bytes given to the stream at once: those of 5 ms at the cap, within these bounds.
+const PIECE_MIN: f64 = 1460.0;
+const PIECE_MAX: f64 = 65_536.0;
 /// Bytes that may be on their way, so that a slow path is not filled for minutes.
 const UNDER_WAY_MAX: u64 = 4 << 20;
 
@@ -61,7 +62,10 @@ impl<'a> Bulk<'a> {
         if self.sent - self.verified >= UNDER_WAY_MAX {
             return Output::Wait(self.plan.until);
         }
-        Output::Send { number: self.sent, length: PIECE, late: None }
+        let piece = (self.plan.cap_bps / 8.0 * 0.005).clamp(PIECE_MIN, PIECE_MAX);
+        let length = Duration::try_from_secs_f64(piece).map_or(1, |whole| whole.as_secs());
+        let length = usize::try_from(length).unwrap_or(1);
+        Output::Send { number: self.sent, length, late: None }
     }
 
     /// Notes that so many more bytes were sent.

@@ -300,7 +300,10 @@ fn drain(pipe: &mut Pipe, now: Moment) -> (Vec<Vec<u8>>, Option<Moment>) {
                 bytes.len()
             }
             stream::Output::Wait(moment) => return (came, Some(moment)),
-            _ => return (came, None),
+            stream::Output::Idle
+            | stream::Output::Finish
+            | stream::Output::Close
+            | stream::Output::Reset => return (came, None),
         };
         pipe.sent(sent);
     }
@@ -386,7 +389,8 @@ fn bulk_is_as_fast_as_the_slower_direction() {
                 let wait = match bulk.poll(now) {
                     Output::Send { number, length, .. } if pipes.up.room() > 0 => {
                         // The kernel takes what it likes.
-                        let taken = (1 + dice.below(length as u64) as usize).min(pipes.up.room());
+                        let taken = usize::try_from(1 + dice.below(length as u64)).unwrap();
+                        let taken = taken.min(pipes.up.room());
                         let mut bytes = Vec::new();
                         stream.write(number, taken, &mut bytes);
                         pipes.up.handle(now, &bytes);

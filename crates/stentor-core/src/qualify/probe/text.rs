@@ -225,12 +225,13 @@ mod tests {
             }
             let (mut at, mut form) = (0, None);
             while at < came.len() {
-                let end = (at + 1 + dice.below(3000) as usize).min(came.len());
+                let more = usize::try_from(1 + dice.below(3000)).unwrap();
+                let end = (at + more).min(came.len());
                 stream.verify(at as u64, &came[at..end], &mut form).unwrap();
                 at = end;
             }
             assert_eq!(form, Some(if capitals { Form::Upper } else { Form::Echo }));
-            let struck = dice.below(came.len() as u64) as usize;
+            let struck = usize::try_from(dice.below(came.len() as u64)).unwrap();
             came[struck] ^= 0x20;
             let wrong = stream.verify(0, &came, &mut form).unwrap_err();
             assert_eq!(wrong.at, struck as u64);

@@ -29,6 +29,9 @@ const READ: usize = 64 << 10;
 /// Reads before others have their turn.
 const READS: usize = 16;
 
+/// Hears what came, and when; refuses what is wrong.
+type Take<'a> = dyn FnMut(Moment, &[u8]) -> Result<(), Wrong> + 'a;
+
 /// A connection, and what the kernel has not taken yet.
 pub(super) struct Line {
     pub(super) socket: Socket,
@@ -49,10 +52,7 @@ impl Line {
     }
 
     /// Takes what has come.
-    pub(super) fn receive(
-        &mut self,
-        take: &mut dyn FnMut(Moment, &[u8]) -> Result<(), Wrong>,
-    ) -> Result<(), Trouble> {
+    pub(super) fn receive(&mut self, take: &mut Take<'_>) -> Result<(), Trouble> {
         for _ in 0..READS {
             match self.socket.read(&mut self.buffer) {
                 Ok(0) => return Err(Trouble::closed()),
@@ -256,8 +256,7 @@ impl Trouble {
     fn closed() -> Trouble {
         Trouble {
             kind: Kind::Broken,
-            what: "TCP answers in part: the service closed the connection before all had come back"
-                .to_owned(),
+            what: "TCP answers in part: the service closed the connection in the middle".to_owned(),
             next: "Measure against a service that answers a whole stream: stentor serve."
                 .to_owned(),
         }

@@ -48,7 +48,7 @@ pub(super) fn rows(report: &Report<'_>) -> Vec<Row> {
         row(
             "under load",
             |udp| under(course(udp), udp.loaded.as_ref().map(|train| &train.course)),
-            { |tcp| under(tcp.messages.as_ref(), tcp.loaded.as_ref()) },
+            |tcp| under(tcp.messages.as_ref(), tcp.loaded.as_ref()),
         ),
     ];
     rows.into_iter().filter(|row| !row.udp.is_empty() || !row.tcp.is_empty()).collect()

@@ -22,6 +22,7 @@ mod nonblocking;
 mod overhead;
 mod page;
 mod ports;
+mod qualify;
 mod segments;
 mod service;
 mod socket;
@@ -137,6 +138,7 @@ const LESSONS: &[Lesson] = &[
     lesson!(14, "backlog", Servers, backlog::play),
     lesson!(15, "close", Servers, close::play),
     lesson!(16, "overhead", Price, overhead::play),
+    lesson!(19, "qualify", Price, qualify::play),
     lesson!(21, "fetch", Applications, fetch::play),
 ];
 

@@ -135,16 +135,12 @@ fn complaint(report: &Report<'_>) -> Option<Complaint> {
         return Some(Complaint::new(Exit::Interrupted, what, ""));
     }
     let troubles = report.troubles();
-    let said = |of: fn(&Trouble) -> &str| {
-        let words: Vec<&str> = troubles.iter().map(|trouble| of(trouble)).collect();
-        words
-    };
     if !report.measured() {
         let refused = !troubles.is_empty() && troubles.iter().all(|one| one.kind == Kind::Refused);
         let exit = if refused { Exit::Environment } else { Exit::Bad };
-        let what = said(|trouble| trouble.what.as_str()).join("; ");
-        let next = said(|trouble| trouble.next.as_str()).first().copied().unwrap_or_default();
-        return Some(Complaint::new(exit, what, next));
+        let what: Vec<&str> = troubles.iter().map(|trouble| trouble.what.as_str()).collect();
+        let next = troubles.first().map(|trouble| trouble.next.as_str()).unwrap_or_default();
+        return Some(Complaint::new(exit, what.join("; "), next));
     }
     let failed = report.failed();
     if !failed.is_empty() {
@@ -152,9 +148,11 @@ fn complaint(report: &Report<'_>) -> Option<Complaint> {
         let what = format!("this path does not do for {}", names.join(", "));
         return Some(Complaint::new(Exit::Bad, what, ""));
     }
-    let serious = |trouble: &&&Trouble| matches!(trouble.kind, Kind::Wrong | Kind::Broken);
-    let serious = troubles.iter().find(serious)?;
-    Some(Complaint::new(Exit::Bad, serious.what.as_str(), serious.next.as_str()))
+    let is_serious = |trouble: &&&Trouble| matches!(trouble.kind, Kind::Wrong | Kind::Broken);
+    let serious: Vec<&&Trouble> = troubles.iter().filter(is_serious).collect();
+    let next = serious.first()?.next.as_str();
+    let what: Vec<&str> = serious.iter().map(|trouble| trouble.what.as_str()).collect();
+    Some(Complaint::new(Exit::Bad, what.join("; "), next))
 }
 
 /// What is shown while the run goes on, on standard error.

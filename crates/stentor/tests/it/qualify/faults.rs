@@ -126,7 +126,8 @@ fn a_service_that_disappears_leaves_the_figures_so_far() {
     assert_eq!(told.said.code, Some(1), "{:#}", told.json);
     assert_eq!(told.at("result.tcp.trouble.kind"), "broken");
     assert_eq!(told.number("result.tcp.verified_bytes"), 192);
-    assert_eq!(told.number("result.tcp.missing_bytes"), 64);
+    // The end may come before the next question or after it.
+    assert!([0, 64].contains(&told.number("result.tcp.missing_bytes")));
     let mute = datagrams(|number, bytes| (number < 1).then(|| bytes.to_vec()));
     let told = qualify(&mute.to_string(), &["-u", "-w", "300ms"]);
     assert_eq!(told.said.code, Some(1), "{:#}", told.json);

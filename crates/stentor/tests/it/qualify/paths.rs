@@ -26,7 +26,8 @@ fn a_good_path_does_for_everything() {
         // A guard against loops would ration echoes.
         let server = Server::start(&["--service", service, "--udp-mute", "off"]);
         let target = server.v4.to_string();
-        let wide = [&WIDE[..], &["--limit", "loss=100%", "--cap", "5Mbit"], &ALL].concat();
+        let wide =
+            [&WIDE[..], &["--limit", "loss=100%", "--cap", "5Mbit", "-d", "3s"], &ALL].concat();
         let told = qualify(&target, &wide);
         assert_eq!(told.said.code, Some(0), "{:#}", told.json);
         assert_eq!(told.at("result.tcp.form"), service);
