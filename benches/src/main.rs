@@ -18,6 +18,7 @@ mod forged;
 mod idle;
 mod naive;
 mod program;
+mod qualify;
 mod stalled;
 mod trace;
 mod watch;
@@ -34,6 +35,7 @@ const MEASUREMENTS: &[Measurement] = &[
     ("exhausted", "more clients than places or descriptors", exhausted::measure),
     ("drain", "SIGTERM under load", drain::measure),
     ("loop", "a forged datagram between two services", forged::measure),
+    ("qualify", "what qualify says of links set to known figures", qualify::measure),
     ("trace", "a million packets from the record to the ladder", trace::measure),
 ];
 
