@@ -1,4 +1,4 @@
-//! The pictures of a run of `qualify`: round trips over time, alone and beside a bulk transfer.
+//! The picture of a run of `qualify`: round trips over time, alone and beside a bulk transfer.
 
 use stentor_core::moment::Moment;
 use stentor_core::qualify::probe::Course;
@@ -6,7 +6,7 @@ use stentor_core::qualify::probe::Course;
 use super::{Report, said};
 use crate::report::chart::{Axis, Chart, Form, Hue, Series, Unit};
 
-/// Round trips over time; gaps are losses.
+/// Each round trip at the time it began.
 pub(super) fn delay(report: &Report<'_>) -> Chart {
     let outcome = report.outcome;
     let udp = outcome.udp.as_ref();
@@ -32,17 +32,13 @@ pub(super) fn delay(report: &Report<'_>) -> Chart {
             said(trips.max())
         ));
         let points = points(course, outcome.began);
-        series.push(Series { name: name.to_owned(), hue, form: Form::Line, points });
+        series.push(Series { name: name.to_owned(), hue, form: Form::Dots, points });
     }
     Chart {
         title: "Round trips over time".into(),
         about: about.join(" "),
         x: Axis { label: "time since the beginning".into(), unit: Unit::Nanos, ..Axis::default() },
-        y: Axis {
-            label: "round trip; a gap was never answered".into(),
-            unit: Unit::Nanos,
-            ..Axis::default()
-        },
+        y: Axis { label: "round trip of each answer".into(), unit: Unit::Nanos, ..Axis::default() },
         series,
         ..Chart::default()
     }
