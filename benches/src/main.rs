@@ -25,6 +25,7 @@ mod lab;
 mod link;
 mod naive;
 mod program;
+mod qualify;
 mod stalled;
 mod trace;
 mod watch;
@@ -54,6 +55,7 @@ const MEASUREMENTS: &[Measurement] = &[
     ("link", "the link engine alone, in virtual time", link::measure),
     #[cfg(target_os = "linux")]
     ("lab", "the lab link against the kernel's TCP: retransmissions, round trips", lab::measure),
+    ("qualify", "what qualify says of links set to known figures", qualify::measure),
     ("trace", "a million packets from the record to the ladder", trace::measure),
 ];
 

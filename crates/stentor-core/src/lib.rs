@@ -16,6 +16,7 @@ pub mod load;
 pub mod measure;
 pub mod moment;
 pub mod peer;
+pub mod qualify;
 pub mod seed;
 pub mod service;
 pub mod timeline;

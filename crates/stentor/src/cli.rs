@@ -9,7 +9,7 @@ use crate::complaint::{Complaint, Exit};
 use crate::report::console;
 #[cfg(target_os = "linux")]
 use crate::verbs::trace;
-use crate::verbs::{both, fetch, generate, impair, learn, load, peer, send, serve};
+use crate::verbs::{both, fetch, generate, impair, learn, load, peer, qualify, send, serve};
 
 /// Which letters have capitals depends on the version of Unicode.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (Unicode 17.0.0)");
@@ -51,17 +51,19 @@ enum Verb {
     Send(send::Args),
     /// Resolves, connects and gets a URL, each phase timed
     Fetch(fetch::Args),
+    /// Shows every socket call of a program and the packets it caused, on one ladder
+    #[cfg(target_os = "linux")]
+    Trace(trace::Args),
     /// Drives a service with requests at a rate, every reply checked, and says how long they took
     Load(Box<load::Args>),
     /// Makes the network between a client and a server worse, in ways that can be repeated
     Impair(Box<impair::Args>),
+    /// Says what a path is worth for seven kinds of application, and by which transport
+    Qualify(Box<qualify::Args>),
     /// Talks to an equal: each listens and dials, with no server between
     Peer(peer::Args),
     /// Runs a lesson of the lecture for real and shows its evidence
     Learn(learn::Args),
-    /// Shows every socket call of a program and the packets it caused, on one ladder
-    #[cfg(target_os = "linux")]
-    Trace(trace::Args),
     /// Writes completions, man pages and JSON Schemas
     #[command(hide = true)]
     Generate(generate::Args),
@@ -97,12 +99,13 @@ fn act(cli: Cli) -> Result<Exit, Complaint> {
         Some(Verb::Serve(args)) => serve::run(args),
         Some(Verb::Send(args)) => send::run(args),
         Some(Verb::Fetch(args)) => fetch::run(args),
-        Some(Verb::Impair(args)) => impair::run(*args),
-        Some(Verb::Peer(args)) => peer::run(args),
-        Some(Verb::Learn(args)) => learn::run(args),
-        Some(Verb::Load(args)) => load::run(*args),
         #[cfg(target_os = "linux")]
         Some(Verb::Trace(args)) => trace::run(args),
+        Some(Verb::Load(args)) => load::run(*args),
+        Some(Verb::Impair(args)) => impair::run(*args),
+        Some(Verb::Qualify(args)) => qualify::run(*args),
+        Some(Verb::Peer(args)) => peer::run(args),
+        Some(Verb::Learn(args)) => learn::run(args),
         Some(Verb::Generate(args)) => generate::run(args),
     }
 }

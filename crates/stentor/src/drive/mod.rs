@@ -8,6 +8,7 @@ pub mod impair;
 pub mod lab;
 pub mod load;
 pub mod peer;
+pub mod qualify;
 pub mod race;
 pub mod reach;
 pub mod serve;

@@ -10,6 +10,7 @@ pub mod log;
 pub mod mermaid;
 pub mod page;
 pub mod pcapng;
+pub mod qualify;
 pub mod record;
 #[cfg(test)]
 mod samples;

@@ -10,6 +10,7 @@ pub mod load;
 pub mod peer;
 #[cfg(target_os = "linux")]
 mod programs;
+pub mod qualify;
 mod seed;
 pub mod send;
 pub mod serve;

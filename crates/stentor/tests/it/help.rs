@@ -4,7 +4,9 @@ use crate::program::run;
 
 #[test]
 fn help_is_as_recorded() {
-    for verb in ["", "serve", "send", "fetch", "trace", "load", "impair", "peer", "learn"] {
+    for verb in
+        ["", "serve", "send", "fetch", "trace", "load", "impair", "qualify", "peer", "learn"]
+    {
         let arguments = if verb.is_empty() { vec!["--help"] } else { vec![verb, "--help"] };
         let said = run(&arguments, b"");
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{verb}");

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::program::{run, stentor, traceable};
 
-const LESSONS: [&str; 20] = [
+const LESSONS: [&str; 21] = [
     "socket",
     "udp",
     "tcp",
@@ -28,6 +28,7 @@ const LESSONS: [&str; 20] = [
     "overhead",
     "loss",
     "latency",
+    "qualify",
     "fetch",
     "peer",
 ];
@@ -71,6 +72,7 @@ Lessons: each runs on real sockets and proves what it says.
   16  overhead     What one sentence costs: UDP, TCP, TCP with a connection kept open
   17  loss         A link that loses: what TCP repairs, and what UDP leaves to you
   18  latency      The same server, two very different delays
+  19  qualify      What a path is worth, and for which application
 
 5  Applications
   21  fetch        Fetching a page: resolve, connect, ask, read in pieces, close
@@ -234,7 +236,8 @@ fn an_unknown_lesson_names_the_nearest() {
     let expected = "\
 error: invalid value 'bakclog' for '[LESSON]'
   [possible values: socket, udp, tcp, calls, errors, bytestream, half, byte-order, udp-header, \
-checksum, ports, concurrency, nonblocking, backlog, close, overhead, loss, latency, fetch, peer]
+checksum, ports, concurrency, nonblocking, backlog, close, overhead, loss, latency, qualify, fetch, \
+peer]
 
   tip: a similar value exists: 'backlog'
 

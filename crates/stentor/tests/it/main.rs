@@ -1,10 +1,10 @@
 //! The integration tests: the real binary on real sockets.
 //!
-//! `program` runs it; `both`, `serve`, `send`, `fetch`, `trace`, `load`, `impair`, `peer` and `learn` are a
-//! module for each verb, `impair_api` is Toxiproxy's API, `lab` and `trace_link` are the link between
-//! two private networks; `lecture` puts the lecture's programs at either end; `samples` are records
-//! of traces, which `trace_files` and `trace_measures` judge and time as files; `help` keeps the
-//! golden help; `tidy` keeps what a compiler cannot.
+//! `program` runs it; `both`, `serve`, `send`, `fetch`, `trace`, `load`, `impair`, `qualify`, `peer` and
+//! `learn` are a module for each verb, `impair_api` is Toxiproxy's API, `lab` and `trace_link` are the
+//! link between two private networks; `lecture` puts the lecture's programs at either end; `samples`
+//! are records of traces, which `trace_files` and `trace_measures` judge and time as files; `help`
+//! keeps the golden help; `tidy` keeps what a compiler cannot.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,6 +26,7 @@ mod lecture;
 mod load;
 mod peer;
 mod program;
+mod qualify;
 mod samples;
 mod send;
 mod serve;

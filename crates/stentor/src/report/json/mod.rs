@@ -8,6 +8,7 @@ pub mod impair;
 pub mod learn;
 pub mod load;
 pub mod peer;
+pub mod qualify;
 pub mod schema;
 pub mod send;
 pub mod serve;

@@ -2,7 +2,7 @@
 
 use schemars::{JsonSchema, Schema, schema_for};
 
-use super::{Envelope, fetch, impair, learn, load, peer, send, serve};
+use super::{Envelope, fetch, impair, learn, load, peer, qualify, send, serve};
 
 /// Every schema by name and version: `stentor.send/1`.
 pub fn all() -> Vec<(&'static str, Schema)> {
@@ -12,6 +12,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         of::<learn::Config, learn::Outcome>(learn::SCHEMA),
         of::<load::Config, load::Outcome>(load::SCHEMA),
         of::<peer::Config, peer::Outcome>(peer::SCHEMA),
+        of::<qualify::Config, qualify::Outcome>(qualify::SCHEMA),
         of::<send::Config, send::Outcome>(send::SCHEMA),
         of::<serve::Config, serve::Outcome>(serve::SCHEMA),
     ]

@@ -288,9 +288,7 @@ fn wait(
         poll::wait(&mut watches, timeout)
             .map_err(|error| Failure::new("poll", "signals", error))?;
     };
-    if live {
-        status.clear();
-    }
+    status.clear();
     exit
 }
 

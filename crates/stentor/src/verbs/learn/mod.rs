@@ -30,6 +30,7 @@ mod overhead;
 mod page;
 mod peer;
 mod ports;
+mod qualify;
 mod segments;
 mod service;
 mod socket;
@@ -150,6 +151,7 @@ const LESSONS: &[Lesson] = &[
     #[cfg(target_os = "linux")]
     lesson!(17, "loss", Price, loss::play),
     lesson!(18, "latency", Price, latency::play),
+    lesson!(19, "qualify", Price, qualify::play),
     lesson!(21, "fetch", Applications, fetch::play),
     lesson!(22, "peer", Applications, peer::play),
 ];

@@ -148,6 +148,11 @@ impl<'a> Stage<'a> {
         self.page.closing(text)
     }
 
+    /// The signals that end the lesson, for what waits by itself.
+    pub(super) const fn interrupts(&self) -> Option<&'a Interrupts> {
+        self.interrupts
+    }
+
     /// Begins a step: what is done, and why in one sentence.
     pub(super) fn step(&mut self, title: &str, reason: &str) -> Result<(), Stop> {
         self.go_on()?;

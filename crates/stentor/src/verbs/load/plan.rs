@@ -227,11 +227,7 @@ impl Args {
             reply_max: REPLY_MAX.max(length.saturating_mul(3)),
             seed,
         };
-        let family = match (self.ipv4, self.ipv6) {
-            (true, _) => Family::V4,
-            (_, true) => Family::V6,
-            (false, false) => Family::Any,
-        };
+        let family = self.family();
         Ok(Wish {
             family,
             transport,
@@ -242,6 +238,14 @@ impl Args {
             config,
             link,
         })
+    }
+
+    fn family(&self) -> Family {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => Family::V4,
+            (_, true) => Family::V6,
+            (false, false) => Family::Any,
+        }
     }
 
     fn target(&self) -> Result<(Target, Transport), Complaint> {
