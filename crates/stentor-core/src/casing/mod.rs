@@ -6,6 +6,8 @@
 //! some upper case is longer or shorter than its letter. What is upper case is in `row.rs`, and
 //! `vector.rs` does the same faster. Reading and writing is left to the drivers.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod row;
 mod sequence;
 mod table;
