@@ -38,9 +38,8 @@ pub(super) fn append(text: &[u8], answer: &mut Vec<u8>) {
     let mut known = Known::new();
     let (mut rest, mut ascii) = (text, true);
     while let Some(block) = rest.first_chunk() {
-        if let Some(group) =
-            rest.first_chunk::<GROUP>().filter(|group| ascii && row::is_ascii(group))
-        {
+        let group = rest.first_chunk::<GROUP>().filter(|_| ascii);
+        if let Some(group) = group.filter(|group| row::is_ascii(group)) {
             let mut group = *group;
             group.make_ascii_uppercase();
             answer.extend_from_slice(&group);
@@ -49,7 +48,7 @@ pub(super) fn append(text: &[u8], answer: &mut Vec<u8>) {
         }
         let done = put(block, &mut known, answer);
         rest = rest.get(done..).unwrap_or_default();
-        ascii = rest.first().is_some_and(u8::is_ascii) && mask(load(block)) == 0;
+        ascii = mask(load(block)) == 0;
     }
     while !rest.is_empty() {
         let mut padded = [0; BLOCK];
@@ -117,9 +116,7 @@ struct Flips {
 fn put(bytes: &[u8; BLOCK], known: &mut Known, answer: &mut Vec<u8>) -> usize {
     let block = load(bytes);
     let leads = _mm512_cmpge_epu8_mask(block, splat(0xC0));
-    // A character that begins in the last three bytes may end beyond the block.
-    let all = leads >> (BLOCK - 3) == 0;
-    let done = std::hint::select_unpredictable(all, BLOCK, highest(leads));
+    let done = whole(bytes);
     let within = u64::MAX >> (BLOCK - done);
     let cased = cased(block, leads);
     let flips = flips(bytes, leads, &cased, known);
@@ -150,6 +147,18 @@ fn put(bytes: &[u8; BLOCK], known: &mut Known, answer: &mut Vec<u8>) -> usize {
         extend_with_misfits(answer, upper, leads, misfits, &numbers);
     }
     done
+}
+
+/// How many of `bytes` come before a character that may go on beyond them: one that begins in the
+/// last three. The next block waits for nothing but this, so it is not asked of the vector, which
+/// would be known later.
+#[inline]
+fn whole(bytes: &[u8; BLOCK]) -> usize {
+    let end = u32::from_le_bytes(bytes.last_chunk().copied().unwrap_or_default());
+    // The upper two bits of a lead byte are set.
+    let leads = end & end << 1 & 0x8080_8000;
+    let highest = BLOCK - 1 - (leads.leading_zeros() / 8) as usize;
+    std::hint::select_unpredictable(leads == 0, BLOCK, highest)
 }
 
 /// Appends the first `len` bytes of `upper`.
