@@ -13,8 +13,7 @@ use std::arch::x86_64::*;
 
 /// Bytes in a block.
 const BLOCK: usize = 64;
-/// How many rows are remembered: Vietnamese has characters of five, and a text in many scripts of
-/// more.
+/// How many rows are remembered: Vietnamese has characters of six, few texts of more than eight.
 const KNOWN: usize = 8;
 /// The class of the leads of characters of two bytes, each of which has a row of its own.
 const PAIR: u8 = 0x80;
@@ -65,6 +64,7 @@ pub(super) fn append(text: &[u8], answer: &mut Vec<u8>) {
 struct Known {
     rows: [&'static Row; KNOWN],
     keys: [u8; KNOWN],
+    /// How many there are yet.
     len: usize,
     /// Which place the next row takes.
     next: usize,

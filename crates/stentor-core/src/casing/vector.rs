@@ -1,14 +1,16 @@
-//! Upper case a vector at a time, on machines that have AVX-512 or AVX2. The answers are those of
+//! Upper case a vector at a time, on machines that have AVX2 or AVX-512. The answers are those of
 //! `row.rs`, which does the work elsewhere.
 //!
 //! ASCII needs no code of its own: the compiler makes vectors of the loops in `row.rs`, as wide as
-//! the function into which they are inlined may use. For other text a block is loaded once; for
-//! each row (see `row.rs`) that its characters belong to, the flips of all its characters of that
-//! row are looked up at once; then all flips are applied. So the cost depends on how many rows
-//! meet in 32 bytes: in one alphabet, one or two.
+//! the function into which they are inlined may use. Other text is turned as `avx512.rs` tells
+//! where the machine has what that needs, and else, with AVX2, in this way: a block is loaded once;
+//! for each row (see `row.rs`) that its characters belong to, the flips of all its characters of
+//! that row are looked up at once; then all flips are applied. So the cost depends on how many
+//! rows meet in 32 bytes: in one alphabet, one or two.
 //!
 //! Every load and store goes through an array, which the compiler makes one instruction: so the
-//! only unsafe thing is the call of a function compiled for what this machine has.
+//! only unsafe thing is the call of a function compiled for what this machine has. All such calls
+//! are here.
 
 use super::row;
 
