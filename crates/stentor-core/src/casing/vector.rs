@@ -26,32 +26,39 @@ pub(super) fn ascii_in_place(text: &mut [u8]) -> usize {
 
 /// Appends the upper case of `text` to `answer`. What is left in `text` is of no meaning.
 pub(super) fn append(text: &mut [u8], answer: &mut Vec<u8>) {
-    let done = append_by_avx512(text, answer).or_else(|| append_by_avx2(text, answer));
-    done.unwrap_or_else(|| row::append(text, answer));
+    if !append_by_avx512(text, answer) && !append_by_avx2(text, answer) {
+        row::append(text, answer);
+    }
 }
 
-/// As [`append`]. `None`: this machine lacks AVX-512 with VBMI2, and nothing was done.
-pub(super) fn append_by_avx512(text: &mut [u8], answer: &mut Vec<u8>) -> Option<()> {
+/// As [`append`]. `false`: this machine lacks AVX-512 with VBMI2, and nothing was done.
+pub(super) fn append_by_avx512(text: &mut [u8], answer: &mut Vec<u8>) -> bool {
     #[cfg(target_arch = "x86_64")]
     if super::avx512::is_here() {
         #[allow(unsafe_code, reason = "a function compiled for AVX-512 is called no other way")]
         // SAFETY: the one condition is that the processor has what was just asked for.
-        return Some(unsafe { super::avx512::append(text, answer) });
+        unsafe {
+            super::avx512::append(text, answer);
+        }
+        return true;
     }
     let _ = (text, answer);
-    None
+    false
 }
 
-/// As [`append`]. `None`: this machine has no AVX2, and nothing was done.
-pub(super) fn append_by_avx2(text: &mut [u8], answer: &mut Vec<u8>) -> Option<()> {
+/// As [`append`]. `false`: this machine has no AVX2, and nothing was done.
+pub(super) fn append_by_avx2(text: &mut [u8], answer: &mut Vec<u8>) -> bool {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         #[allow(unsafe_code, reason = "a function compiled for AVX2 is called no other way")]
         // SAFETY: the one condition is that the processor has AVX2, which was just asked.
-        return Some(unsafe { x86::append(text, answer) });
+        unsafe {
+            x86::append(text, answer);
+        }
+        return true;
     }
     let _ = (text, answer);
-    None
+    false
 }
 
 /// As [`ascii_in_place`]. `None`: this machine has no AVX-512, and nothing was done.
