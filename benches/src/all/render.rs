@@ -280,7 +280,7 @@ fn table(page: &mut String, outcome: &Outcome) {
         (Ratio::OursToPeer, _) => "ours to it, in rate",
     };
     let trips = entries.iter().any(|entry| entry.median(|sample| sample.p50_us).is_some());
-    let cpu = class.figure == Figure::Rate && class.ratio == Ratio::OursToPeer;
+    let cpu = class.figure == Figure::Rate;
     let per = if class.scale > 1.0 { "ns/KB" } else { "ns each" };
     let mut columns = vec!["server".to_owned(), class.unit.to_owned()];
     columns.extend(trips.then(|| "p50, us".to_owned()));

@@ -3,9 +3,11 @@
 //! Upper case needs no context: each character has its own, so a stream can be answered as it
 //! arrives, and only a character cut in two must wait for its rest. Bytes that are not UTF-8 pass
 //! unchanged. ASCII is written over its letters; anything else goes to a second buffer, because
-//! some upper case is longer or shorter than its letter. What is upper case is in `row.rs`, and
-//! `vector.rs` does the same faster. Reading and writing is left to the drivers.
+//! some upper case is longer or shorter than its letter. What is upper case is in `row.rs`;
+//! `vector.rs` and `avx512.rs` do the same faster. Reading and writing is left to the drivers.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod row;
 mod sequence;
 mod table;

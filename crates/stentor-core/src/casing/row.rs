@@ -20,8 +20,15 @@ pub(super) const GROUP: usize = 128;
 const BLOCK: usize = 64;
 
 /// 64 characters, at least one of which changes. All changes are bits to flip (exclusive or).
+// The columns come first and begin with a cache line each: the widest vectors load one at once.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Row {
+    /// Flips in the last byte, by its lower six bits: four quarters of 16.
+    pub(super) last: [[u8; 16]; 4],
+    /// Flips in the byte before it. They never reach the upper two bits, which mark [`MISFIT`] and
+    /// [`FIRST_TOO`].
+    pub(super) before: [[u8; 16]; 4],
     /// How many bytes each character has: 2 to 4.
     pub(super) width: u8,
     /// What all begin with, backwards: the byte before the last comes first. Of the three bytes
@@ -30,11 +37,6 @@ pub(super) struct Row {
     /// Flips in the first byte, in those characters that say [`FIRST_TOO`]: such as ß, whose two
     /// bytes become "SS". Only in rows of width 2 and 3.
     pub(super) first: u8,
-    /// Flips in the last byte, by its lower six bits: four quarters of 16.
-    pub(super) last: [[u8; 16]; 4],
-    /// Flips in the byte before it. They never reach the upper two bits, which mark [`MISFIT`] and
-    /// [`FIRST_TOO`].
-    pub(super) before: [[u8; 16]; 4],
 }
 
 /// An upper case that does not fit its character's place.

@@ -1,14 +1,16 @@
-//! Upper case a vector at a time, on machines that have AVX-512 or AVX2. The answers are those of
+//! Upper case a vector at a time, on machines that have AVX2 or AVX-512. The answers are those of
 //! `row.rs`, which does the work elsewhere.
 //!
 //! ASCII needs no code of its own: the compiler makes vectors of the loops in `row.rs`, as wide as
-//! the function into which they are inlined may use. For other text a block is loaded once; for
-//! each row (see `row.rs`) that its characters belong to, the flips of all its characters of that
-//! row are looked up at once; then all flips are applied. So the cost depends on how many rows
-//! meet in 32 bytes: in one alphabet, one or two.
+//! the function into which they are inlined may use. Other text is turned as `avx512.rs` tells
+//! where the machine has what that needs, and else, with AVX2, in this way: a block is loaded once;
+//! for each row (see `row.rs`) that its characters belong to, the flips of all its characters of
+//! that row are looked up at once; then all flips are applied. So the cost depends on how many
+//! rows meet in 32 bytes: in one alphabet, one or two.
 //!
 //! Every load and store goes through an array, which the compiler makes one instruction: so the
-//! only unsafe thing is the call of a function compiled for what this machine has.
+//! only unsafe thing is the call of a function compiled for what this machine has. All such calls
+//! are here.
 
 use super::row;
 
@@ -24,13 +26,39 @@ pub(super) fn ascii_in_place(text: &mut [u8]) -> usize {
 
 /// Appends the upper case of `text` to `answer`. What is left in `text` is of no meaning.
 pub(super) fn append(text: &mut [u8], answer: &mut Vec<u8>) {
+    if !append_by_avx512(text, answer) && !append_by_avx2(text, answer) {
+        row::append(text, answer);
+    }
+}
+
+/// As [`append`]. `false`: this machine lacks AVX-512 with VBMI2, and nothing was done.
+pub(super) fn append_by_avx512(text: &mut [u8], answer: &mut Vec<u8>) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if super::avx512::is_here() {
+        #[allow(unsafe_code, reason = "a function compiled for AVX-512 is called no other way")]
+        // SAFETY: the one condition is that the processor has what was just asked for.
+        unsafe {
+            super::avx512::append(text, answer);
+        }
+        return true;
+    }
+    let _ = (text, answer);
+    false
+}
+
+/// As [`append`]. `false`: this machine has no AVX2, and nothing was done.
+pub(super) fn append_by_avx2(text: &mut [u8], answer: &mut Vec<u8>) -> bool {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         #[allow(unsafe_code, reason = "a function compiled for AVX2 is called no other way")]
         // SAFETY: the one condition is that the processor has AVX2, which was just asked.
-        return unsafe { x86::append(text, answer) };
+        unsafe {
+            x86::append(text, answer);
+        }
+        return true;
     }
-    row::append(text, answer);
+    let _ = (text, answer);
+    false
 }
 
 /// As [`ascii_in_place`]. `None`: this machine has no AVX-512, and nothing was done.
