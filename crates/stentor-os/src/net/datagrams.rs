@@ -63,27 +63,25 @@ impl Datagrams {
         listener::local(&self.socket)
     }
 
-    /// Asks for room for so many bytes of unread datagrams, with the kernel's overhead: beyond
-    /// net.core.rmem_max only with CAP_NET_ADMIN (SO_RCVBUFFORCE, socket(7)).
-    pub fn enlarge(&self, bytes: usize) {
+    /// Asks for room for so many bytes that have come and are not yet received, and says how many
+    /// there are now: beyond net.core.rmem_max only with CAP_NET_ADMIN (SO_RCVBUFFORCE, SO_RCVBUF:
+    /// socket(7)). Linux counts its own bookkeeping as well and doubles what it gives.
+    pub fn ask_room(&self, bytes: usize) -> io::Result<usize> {
         #[cfg(target_os = "linux")]
         {
-            use std::os::fd::AsFd;
             let wanted = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-            let name = libc::SO_RCVBUFFORCE;
-            let socket = self.socket.as_fd();
-            if crate::net::option::set_int(socket, libc::SOL_SOCKET, name, wanted).is_ok() {
-                return;
+            let (level, name) = (libc::SOL_SOCKET, libc::SO_RCVBUFFORCE);
+            if crate::net::option::set_int(self.socket.as_fd(), level, name, wanted).is_ok() {
+                return self.room();
             }
         }
-        // What is refused is only less room.
-        let _ = self.socket.set_recv_buffer_size(bytes);
+        self.socket.set_recv_buffer_size(bytes)?;
+        self.room()
     }
 
     /// How many datagrams were dropped because nobody read in time (SO_MEMINFO, socket(7)).
     #[cfg(target_os = "linux")]
     pub fn dropped(&self) -> io::Result<u64> {
-        use std::os::fd::AsFd;
         crate::net::queues::dropped(self.socket.as_fd())
     }
 
@@ -91,6 +89,11 @@ impl Datagrams {
     #[cfg(not(target_os = "linux"))]
     pub fn dropped(&self) -> io::Result<u64> {
         Err(io::Error::from(io::ErrorKind::Unsupported))
+    }
+
+    /// For how many bytes there is room that have come and are not yet received.
+    pub fn room(&self) -> io::Result<usize> {
+        self.socket.recv_buffer_size()
     }
 
     /// Receives what has come, up to a batch; WouldBlock if nothing has.
@@ -124,6 +127,10 @@ impl Datagrams {
 
     /// Sends `contents` to `to` as datagrams of `length` bytes each, the last with what is left.
     ///
+    /// One call, whose error is the caller's to judge: for a client that is to stop where the
+    /// kernel does. A server's [`Datagrams::send_batch`] is for many peers, none of which is to
+    /// wait for another: there, what the kernel refuses is dropped and the rest goes on.
+    ///
     /// EMSGSIZE or EINVAL when `length` is more than the path carries unfragmented, or when there
     /// are more than [`Datagrams::many_max`]; then nothing was sent.
     pub fn send_many(&self, to: SocketAddr, contents: &[u8], length: usize) -> io::Result<()> {
@@ -135,7 +142,7 @@ impl Datagrams {
 
     /// Sends all of `batch`, in as few calls as the system allows; each datagram arrives as it
     /// would have by [`Datagrams::send`]. [`SendBatch::outcomes`] tells which were refused.
-    pub fn send_batch(&mut self, batch: &mut SendBatch) {
+    pub fn send_batch(&mut self, batch: &mut SendBatch<'_>) {
         let (socket, state) = (&self.socket, &self.state);
         let mut singly = |from: Option<IpAddr>, to: SocketAddr, contents: &[u8]| {
             let transmit =
@@ -239,9 +246,9 @@ pub struct Received<'a> {
     /// (IP_PKTINFO, ip(7)).
     pub local: Option<IpAddr>,
     /// Their bytes, one after the other.
-    bytes: &'a mut [u8],
+    pub bytes: &'a mut [u8],
     /// The length of each but the last, which may be shorter.
-    stride: usize,
+    pub stride: usize,
 }
 
 impl Batch {

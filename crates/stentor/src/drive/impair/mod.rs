@@ -231,7 +231,8 @@ impl Handle {
             Rules::Units { up, down } => {
                 let socket = Datagrams::bind(listen, false)?;
                 // As much as the system grants: a burst should be lost by the link, not before it.
-                socket.enlarge(RECEIVE_BUFFER);
+                // Less room is no reason not to serve.
+                let _ = socket.ask_room(RECEIVE_BUFFER);
                 let address = socket
                     .local()
                     .map_err(|error| Failure::new("getsockname", listen.to_string(), error))?;

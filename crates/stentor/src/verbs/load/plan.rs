@@ -151,6 +151,13 @@ impl Wish {
     }
 }
 
+/// Whether a run that ends lasts longer than its warm-up.
+fn outlasts(ends: Option<Duration>, warmup: Duration) -> Result<(), Complaint> {
+    let Some(duration) = ends.filter(|duration| warmup >= *duration) else { return Ok(()) };
+    let what = format!("--warmup {}: the run ends after {}", Span(warmup), Span(duration));
+    Err(Complaint::usage(what, "Leave something to measure: a longer -d."))
+}
+
 /// Bytes of a request of this source; of a template those of its text.
 fn length(source: &Source) -> usize {
     match source {
@@ -172,11 +179,7 @@ impl Args {
         let (duration, limit) = self.limit()?;
         let timeout = span("-w", self.timeout)?;
         let warmup = self.warmup.map_or(Ok(Duration::ZERO), |warmup| span("--warmup", warmup))?;
-        let ends = duration.or_else(|| lasts(pace, limit));
-        if let Some(duration) = ends.filter(|duration| warmup >= *duration) {
-            let what = format!("--warmup {}: the run ends after {}", Span(warmup), Span(duration));
-            return Err(Complaint::usage(what, "Leave something to measure: a longer -d."));
-        }
+        outlasts(duration.or_else(|| lasts(pace, limit)), warmup)?;
         let framing = self.framing(transport)?;
         if self.greeting && transport == Transport::Udp {
             let what = "--greeting over UDP, where nobody can speak before it was asked";
