@@ -166,11 +166,26 @@ impl Counters {
         self.datagram.sent += sent as u64;
     }
 
+    /// So many datagrams, of so many bytes together, were each answered with as many bytes.
+    pub fn replied_alike(&mut self, datagrams: usize, bytes: usize) {
+        self.datagrams_in += datagrams as u64;
+        self.replies += datagrams as u64;
+        self.datagram.received += bytes as u64;
+        self.datagram.sent += bytes as u64;
+    }
+
     /// A datagram of `received` bytes was not answered.
     pub fn dropped(&mut self, received: usize, reason: Dropped) {
-        self.datagrams_in += 1;
-        self.datagram.received += received as u64;
-        bump(&mut self.dropped, reason as usize);
+        self.dropped_alike(1, received, reason);
+    }
+
+    /// So many datagrams, of so many bytes together, were not answered.
+    pub fn dropped_alike(&mut self, datagrams: usize, bytes: usize, reason: Dropped) {
+        self.datagrams_in += datagrams as u64;
+        self.datagram.received += bytes as u64;
+        if let Some(counter) = self.dropped.get_mut(reason as usize) {
+            *counter += datagrams as u64;
+        }
     }
 
     /// Adds what another thread did.
@@ -275,7 +290,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_happens_adds_up_on_each_thread_and_together(
-            happenings in proptest::collection::vec((0..3_usize, 0..5_u8, any::<usize>()), 0..200),
+            happenings in proptest::collection::vec((0..3_usize, 0..7_u8, any::<usize>()), 0..200),
         ) {
             let mut threads = [Counters::default(); 3];
             for &(thread, what, which) in &happenings {
@@ -287,6 +302,8 @@ mod tests {
                     }
                     2 => counters.refused(RefuseReason::ALL[which % RefuseReason::ALL.len()]),
                     3 => counters.dropped(which % 99, Dropped::ALL[which % Dropped::ALL.len()]),
+                    4 => counters.replied_alike(1, which % 99),
+                    5 => counters.dropped_alike(1, which % 99, Dropped::NotSent),
                     _ => counters.replied(which % 99, which % 98, which % 2 == 0),
                 }
                 prop_assert_eq!(counters.check(), Ok(()));

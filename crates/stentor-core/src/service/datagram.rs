@@ -9,7 +9,8 @@ mod tests;
 use std::net::SocketAddr;
 
 use super::guard::{self, Guard};
-use super::{Contract, Service, upper_whole};
+use super::{Case, Contract, Service, upper_whole};
+use crate::casing::Upper;
 use crate::moment::Moment;
 
 /// The largest payload of one datagram: 65,535 less the headers of IPv4 and UDP (RFC 791, 768).
@@ -105,6 +106,57 @@ impl Desk {
         Desk { contract, guard, ports: own_ports.into_iter().collect() }
     }
 
+    /// Takes several datagrams of one sender that came as one buffer, each of `stride` bytes but
+    /// the last, which may be shorter; answers all of them where they are, if that can be done at
+    /// once: all are ASCII, all have capitals to come, and the guard lets them pass together.
+    /// `spill` is only for the work.
+    ///
+    /// # Errors
+    /// The datagrams as they came: each is to be handled by itself.
+    pub fn handle_train<'a>(
+        &mut self,
+        now: Moment,
+        source: SocketAddr,
+        train: &'a mut [u8],
+        stride: usize,
+        spill: &mut Vec<u8>,
+    ) -> Result<&'a [u8], &'a mut [u8]> {
+        let of_one = stride == 0 || train.len() <= stride || stride > PAYLOAD_MAX;
+        if of_one || self.contract.service != Service::Upper || self.refusal(source).is_some() {
+            return Err(train);
+        }
+        if self.contract.case == Case::Unicode && !train.is_ascii() {
+            return Err(train);
+        }
+        if let Some(guard) = &mut self.guard {
+            let changes = |datagram: &[u8]| datagram.iter().any(u8::is_ascii_lowercase);
+            if !train.chunks(stride).all(changes) {
+                return Err(train);
+            }
+            let first = train.get(..stride).unwrap_or_default();
+            let told = guard::fingerprint(first);
+            spill.clear();
+            spill.extend_from_slice(first);
+            spill.make_ascii_uppercase();
+            if !guard.handle_train(now, source, told, guard::fingerprint(spill)) {
+                return Err(train);
+            }
+        }
+        // ASCII is answered in place, and none of it is held back.
+        Upper::new(self.contract.case).feed(train, spill);
+        Ok(train)
+    }
+
+    /// Whom nothing is answered, whatever is asked.
+    fn refusal(&self, source: SocketAddr) -> Option<Dropped> {
+        match source.port() {
+            0 => Some(Dropped::PortZero),
+            port if self.ports.contains(&port) => Some(Dropped::OwnPort),
+            port if port < PORT_CLIENT_MIN && self.guard.is_some() => Some(Dropped::LowPort),
+            _ => None,
+        }
+    }
+
     /// Takes a datagram and lends its answer, which borrows from `payload` or from `spill`.
     ///
     /// # Errors
@@ -116,13 +168,8 @@ impl Desk {
         payload: &'a mut [u8],
         spill: &'a mut Vec<u8>,
     ) -> Result<Reply<'a>, Dropped> {
-        match source.port() {
-            0 => return Err(Dropped::PortZero),
-            port if self.ports.contains(&port) => return Err(Dropped::OwnPort),
-            port if port < PORT_CLIENT_MIN && self.guard.is_some() => {
-                return Err(Dropped::LowPort);
-            }
-            _ => {}
+        if let Some(reason) = self.refusal(source) {
+            return Err(reason);
         }
         if payload.len() > PAYLOAD_MAX {
             return Err(Dropped::TooLarge);

@@ -83,6 +83,7 @@ pub fn connections(descriptors: u64) -> usize {
 ///
 /// `filled`: the last read of this connection filled its buffer, so that more is waiting.
 /// `stalled`: bytes that wait, in all connections, for clients that do not read.
+#[inline]
 pub fn read_size(filled: bool, stalled: u64) -> usize {
     match filled {
         _ if stalled >= STALLED_MOST => READ_SCARCE,

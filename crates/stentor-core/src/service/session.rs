@@ -56,6 +56,7 @@ impl Session {
     ///
     /// Bytes beyond it stay in the kernel. Closing over them resets the connection (RFC 9293,
     /// section 3.6.1, "TCP MUST send a RST"): so does the lecture's server.
+    #[inline]
     pub fn read_max(&self) -> Option<usize> {
         match self.service {
             Service::Sentence | Service::Half => Some(READ_ONCE),
@@ -66,6 +67,7 @@ impl Session {
     /// Takes the bytes of one read, or a first part of them, and lends the answer.
     ///
     /// At least one byte is taken, unless `input` is empty or the conversation is over.
+    #[inline]
     pub fn feed<'a>(&mut self, input: &'a mut [u8], spill: &'a mut Vec<u8>) -> Answer<'a> {
         if self.over {
             return Answer { taken: 0, bytes: &[], then: Then::Close };

@@ -94,6 +94,10 @@ impl Datagrams {
 
     /// Sends `contents` to `to` as datagrams of `length` bytes each, the last with what is left.
     ///
+    /// One call, whose error is the caller's to judge: for a client that is to stop where the
+    /// kernel does. A server's [`Datagrams::send_batch`] is for many peers, none of which is to
+    /// wait for another: there, what the kernel refuses is dropped and the rest goes on.
+    ///
     /// EMSGSIZE or EINVAL when `length` is more than the path carries unfragmented, or when there
     /// are more than [`Datagrams::many_max`]; then nothing was sent.
     pub fn send_many(&self, to: SocketAddr, contents: &[u8], length: usize) -> io::Result<()> {
@@ -105,7 +109,7 @@ impl Datagrams {
 
     /// Sends all of `batch`, in as few calls as the system allows; each datagram arrives as it
     /// would have by [`Datagrams::send`]. [`SendBatch::outcomes`] tells which were refused.
-    pub fn send_batch(&mut self, batch: &mut SendBatch) {
+    pub fn send_batch(&mut self, batch: &mut SendBatch<'_>) {
         let (socket, state) = (&self.socket, &self.state);
         let mut singly = |from: Option<IpAddr>, to: SocketAddr, contents: &[u8]| {
             let transmit =
@@ -209,9 +213,9 @@ pub struct Received<'a> {
     /// (IP_PKTINFO, ip(7)).
     pub local: Option<IpAddr>,
     /// Their bytes, one after the other.
-    bytes: &'a mut [u8],
+    pub bytes: &'a mut [u8],
     /// The length of each but the last, which may be shorter.
-    stride: usize,
+    pub stride: usize,
 }
 
 impl Batch {

@@ -24,20 +24,50 @@ const DATAGRAMS_ENOUGH: usize = 1024;
 
 /// Datagrams in the order in which they were added; each peer receives its own in that order.
 #[derive(Debug, Default)]
-pub struct SendBatch {
-    bytes: Vec<u8>,
-    datagrams: Vec<Datagram>,
+pub struct SendBatch<'a> {
+    /// The contents of those that were copied.
+    copies: Vec<u8>,
+    lots: Vec<Lot<'a>>,
     trains: Vec<Train>,
+    bytes: usize,
+    datagrams: usize,
 }
 
-/// One datagram.
+/// One addition: a datagram, or several of one size.
 #[derive(Clone, Debug)]
-struct Datagram {
-    bytes: Range<usize>,
-    /// The number of the next one of its train.
+struct Lot<'a> {
+    contents: Contents<'a>,
+    /// The size of each but the last, which may be shorter; 0 of an empty one.
+    segment: usize,
+    /// The number of the next lot of its train.
     next: Option<usize>,
-    /// Whether the kernel has refused it.
-    refused: bool,
+    /// What the kernel has refused of it.
+    refused: Sum,
+}
+
+/// Where the bytes of a lot are, one datagram after the other.
+#[derive(Clone, Debug)]
+enum Contents<'a> {
+    Copied(Range<usize>),
+    Lent(&'a [u8]),
+}
+
+/// So many datagrams, and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// How many.
+    pub datagrams: usize,
+    /// All their payloads together.
+    pub bytes: usize,
+}
+
+/// What became of one addition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What the kernel took.
+    pub sent: Sum,
+    /// What it refused.
+    pub refused: Sum,
 }
 
 /// Datagrams of one size for one peer, of which the last may be shorter, as UDP_SEGMENT wants it.
@@ -55,72 +85,127 @@ struct Train {
     open: bool,
 }
 
-impl SendBatch {
-    /// Adds a datagram to `to`; `from` as in [`super::datagrams::Datagrams::send`].
+impl<'a> SendBatch<'a> {
+    /// An empty batch that copies into `room`, whose contents are forgotten.
+    pub fn with_room(mut room: Vec<u8>) -> SendBatch<'a> {
+        room.clear();
+        SendBatch { copies: room, ..SendBatch::default() }
+    }
+
+    /// The room, for the next batch.
+    pub fn into_room(self) -> Vec<u8> {
+        self.copies
+    }
+
+    /// Adds a copy of a datagram to `to`; `from` as in [`super::datagrams::Datagrams::send`].
     pub fn push(&mut self, from: Option<IpAddr>, to: SocketAddr, contents: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(contents);
-        let number = self.datagrams.len();
-        let bytes = start..self.bytes.len();
-        self.datagrams.push(Datagram { bytes, next: None, refused: false });
+        let start = self.copies.len();
+        self.copies.extend_from_slice(contents);
+        let copied = Contents::Copied(start..self.copies.len());
+        self.add(from, to, copied, contents.len(), contents.len());
+    }
+
+    /// Adds datagrams of `segment` bytes each, the last with what is left; they are not copied.
+    /// Those that are too many for one buffer count as several additions; returns how many.
+    pub fn push_train(
+        &mut self,
+        from: Option<IpAddr>,
+        to: SocketAddr,
+        contents: &'a [u8],
+        segment: usize,
+    ) -> usize {
+        let before = self.lots.len();
+        let most = (TRAIN_MAX / segment.max(1)).clamp(1, SEGMENTS_MAX);
+        for part in contents.chunks((most * segment).max(1)) {
+            self.add(from, to, Contents::Lent(part), part.len(), segment);
+        }
+        self.lots.len() - before
+    }
+
+    fn add(
+        &mut self,
+        from: Option<IpAddr>,
+        to: SocketAddr,
+        contents: Contents<'a>,
+        bytes: usize,
+        segment: usize,
+    ) {
+        let number = self.lots.len();
+        self.lots.push(Lot { contents, segment, next: None, refused: Sum::default() });
+        let count = count(bytes, segment);
+        self.bytes += bytes;
+        self.datagrams += count;
         // Only its peer's last train: what comes after it would overtake.
         let of_peer = |train: &&mut Train| train.to == to && train.from == from;
         let train = self.trains.iter_mut().rev().find(of_peer);
-        if let Some(train) = train.filter(|train| train.takes(contents.len())) {
-            if let Some(last) = self.datagrams.get_mut(train.last) {
+        if let Some(train) = train.filter(|train| train.takes(count, bytes, segment)) {
+            if let Some(last) = self.lots.get_mut(train.last) {
                 last.next = Some(number);
             }
             train.last = number;
-            train.count += 1;
-            train.bytes += contents.len();
-            train.open = contents.len() == train.segment;
+            train.count += count;
+            train.bytes += bytes;
+            train.open = bytes == count * train.segment;
         } else {
-            let (segment, bytes) = (contents.len(), contents.len());
             // Of empty datagrams no number of bytes tells how many there are.
-            let open = segment > 0;
-            let (first, last, count) = (number, number, 1);
+            let open = segment > 0 && bytes == count * segment;
+            let (first, last) = (number, number);
             self.trains.push(Train { from, to, first, last, count, bytes, segment, open });
         }
     }
 
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
-        self.datagrams.is_empty()
+        self.lots.is_empty()
     }
 
     /// Whether it had better be sent before more is added.
     pub fn is_full(&self) -> bool {
-        self.bytes.len() >= BYTES_ENOUGH || self.datagrams.len() >= DATAGRAMS_ENOUGH
+        self.bytes >= BYTES_ENOUGH || self.datagrams >= DATAGRAMS_ENOUGH
     }
 
-    /// For each datagram, in order, its length and whether the kernel took it; for after the
-    /// sending.
-    pub fn outcomes(&self) -> impl Iterator<Item = (usize, bool)> + '_ {
-        self.datagrams.iter().map(|datagram| (datagram.bytes.len(), !datagram.refused))
+    /// What became of each addition, in order; for after the sending.
+    pub fn outcomes(&self) -> impl Iterator<Item = Outcome> + '_ {
+        self.lots.iter().map(|lot| {
+            let bytes = self.contents(lot).len();
+            let (refused, datagrams) = (lot.refused, count(bytes, lot.segment));
+            let sent =
+                Sum { datagrams: datagrams - refused.datagrams, bytes: bytes - refused.bytes };
+            Outcome { sent, refused }
+        })
     }
 
     /// Forgets what it holds.
     pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.datagrams.clear();
+        self.copies.clear();
+        self.lots.clear();
         self.trains.clear();
+        self.bytes = 0;
+        self.datagrams = 0;
     }
 
-    /// The numbers and contents of the datagrams of a train.
-    fn of<'a>(&'a self, train: &Train) -> impl Iterator<Item = (usize, &'a [u8])> + use<'a> {
+    fn contents<'b>(&'b self, lot: &Lot<'b>) -> &'b [u8] {
+        match &lot.contents {
+            Contents::Copied(range) => self.copies.get(range.clone()).unwrap_or_default(),
+            Contents::Lent(bytes) => bytes,
+        }
+    }
+
+    /// The lots of a train by number, and their contents.
+    fn of<'b>(&'b self, train: &Train) -> impl Iterator<Item = (usize, &'b [u8])> + use<'a, 'b> {
         let mut next = Some(train.first);
         std::iter::from_fn(move || {
             let number = next?;
-            let datagram = self.datagrams.get(number)?;
-            next = datagram.next;
-            Some((number, self.bytes.get(datagram.bytes.clone()).unwrap_or_default()))
+            let lot = self.lots.get(number)?;
+            next = lot.next;
+            Some((number, self.contents(lot)))
         })
     }
 
-    fn refuse(&mut self, number: usize) {
-        if let Some(datagram) = self.datagrams.get_mut(number) {
-            datagram.refused = true;
-        }
+    /// Notes that nothing of a train was taken.
+    #[cfg(target_os = "linux")]
+    fn refuse(&mut self, train: &Train) {
+        self.send_train_singly(train, &mut |_, _, _| Err(std::io::ErrorKind::Other.into()));
     }
 
     /// Sends each datagram by itself through `send`.
@@ -139,23 +224,42 @@ impl SendBatch {
         train: &Train,
         send: &mut impl FnMut(Option<IpAddr>, SocketAddr, &[u8]) -> std::io::Result<()>,
     ) {
-        let failed: Vec<usize> = self
-            .of(train)
-            .filter(|(_, contents)| send(train.from, train.to, contents).is_err())
-            .map(|(number, _)| number)
-            .collect();
-        failed.into_iter().for_each(|number| self.refuse(number));
+        let mut next = Some(train.first);
+        while let Some(number) = next {
+            let Some(lot) = self.lots.get(number) else { return };
+            let (bytes, mut refused) = (self.contents(lot), Sum::default());
+            for datagram in datagrams(bytes, lot.segment) {
+                if send(train.from, train.to, datagram).is_err() {
+                    refused.datagrams += 1;
+                    refused.bytes += datagram.len();
+                }
+            }
+            next = lot.next;
+            if let Some(lot) = self.lots.get_mut(number) {
+                lot.refused = refused;
+            }
+        }
     }
 }
 
 impl Train {
-    /// Whether a datagram of `len` bytes can be coupled to its end.
-    fn takes(&self, len: usize) -> bool {
-        self.open
-            && (1..=self.segment).contains(&len)
-            && self.count < SEGMENTS_MAX
-            && self.bytes + len <= TRAIN_MAX
+    /// Whether so many datagrams can be coupled to its end, all but the last of size `segment`.
+    fn takes(&self, count: usize, bytes: usize, segment: usize) -> bool {
+        let fits = if count > 1 { segment == self.segment } else { segment <= self.segment };
+        let all = self.count + count <= SEGMENTS_MAX && self.bytes + bytes <= TRAIN_MAX;
+        self.open && segment > 0 && fits && all
     }
+}
+
+/// How many datagrams these bytes are; none at all is an empty one.
+fn count(bytes: usize, segment: usize) -> usize {
+    bytes.div_ceil(segment.max(1)).max(1)
+}
+
+/// Each of them.
+fn datagrams(bytes: &[u8], segment: usize) -> impl Iterator<Item = &[u8]> {
+    let empty = bytes.is_empty().then_some(bytes);
+    empty.into_iter().chain(bytes.chunks(segment.max(1)))
 }
 
 #[cfg(test)]
@@ -164,6 +268,11 @@ mod tests {
 
     fn peer(port: u16) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    /// The outcome of one datagram that was taken.
+    fn sent(bytes: usize) -> Outcome {
+        Outcome { sent: Sum { datagrams: 1, bytes }, refused: Sum::default() }
     }
 
     /// The trains that datagrams of (port, length) make, as (port, lengths).
@@ -186,7 +295,7 @@ mod tests {
             expected.iter().map(|(port, lengths)| (*port, lengths.to_vec())).collect();
         assert_eq!(trains, expected);
         let lengths: Vec<usize> = datagrams.iter().map(|(_, len)| *len).collect();
-        assert!(batch.outcomes().eq(lengths.into_iter().map(|len| (len, true))));
+        assert!(batch.outcomes().eq(lengths.into_iter().map(sent)));
     }
 
     #[test]
@@ -229,6 +338,34 @@ mod tests {
     }
 
     #[test]
+    fn what_came_as_a_train_leaves_as_one() {
+        let mut batch = SendBatch::default();
+        let check = |batch: &SendBatch<'_>, expected: &[(usize, usize, bool)]| {
+            let trains = batch.trains.iter().map(|train| (train.count, train.bytes, train.open));
+            assert_eq!(trains.collect::<Vec<_>>(), expected);
+        };
+        batch.push_train(None, peer(1), &[b'x'; 30], 10);
+        batch.push_train(None, peer(1), &[b'x'; 20], 10);
+        batch.push(None, peer(1), b"short");
+        check(&batch, &[(6, 55, false)]);
+        // One that ends short is not coupled to, and another size begins a train of its own.
+        batch.push_train(None, peer(1), &[b'x'; 25], 10);
+        batch.push_train(None, peer(1), &[b'x'; 24], 8);
+        check(&batch, &[(6, 55, false), (3, 25, false), (3, 24, true)]);
+        let sums: Vec<Sum> = batch.outcomes().map(|outcome| outcome.sent).collect();
+        let expected = [(3, 30), (2, 20), (1, 5), (3, 25), (3, 24)];
+        let sum = |(datagrams, bytes)| Sum { datagrams, bytes };
+        assert_eq!(sums, expected.map(sum));
+        // What no kernel takes at once is cut.
+        batch.clear();
+        batch.push_train(None, peer(1), &[b'x'; 130], 1);
+        batch.push_train(None, peer(2), &[b'x'; 65_508], 32_754);
+        let of = |train: &Train| (train.to.port(), train.count, train.bytes);
+        let trains: Vec<_> = batch.trains.iter().map(of).collect();
+        assert_eq!(trains, [(1, 64, 64), (1, 64, 64), (1, 2, 2), (2, 1, 32_754), (2, 1, 32_754)]);
+    }
+
+    #[test]
     fn it_is_full_before_it_is_large() {
         let mut batch = SendBatch::default();
         (0..DATAGRAMS_ENOUGH).for_each(|_| batch.push(None, peer(1), b""));
@@ -252,12 +389,12 @@ mod tests {
         let mut batch = SendBatch::default();
         // A size that was refused once is not tried again.
         for refused in [1, 1] {
-            for contents in [b"one", b"two", b"six"] {
-                batch.push(None, receiver.local_addr().unwrap(), contents);
-            }
+            batch.push(None, receiver.local_addr().unwrap(), b"one");
+            batch.push_train(None, receiver.local_addr().unwrap(), b"twosix", 3);
             socket.send_batch(&mut batch);
             assert_eq!(socket.trains_refused(), refused);
-            assert!(batch.outcomes().eq([(3, true); 3]));
+            let pair = Sum { datagrams: 2, bytes: 6 };
+            assert!(batch.outcomes().eq([sent(3), Outcome { sent: pair, ..sent(0) }]));
             batch.clear();
             for expected in [b"one", b"two", b"six"] {
                 let mut received = [0; 100];
@@ -280,8 +417,8 @@ mod tests {
         }
         socket.send_batch(&mut batch);
         // Nobody has port 0.
-        let taken: Vec<bool> = batch.outcomes().map(|(_, taken)| taken).collect();
-        assert_eq!(taken, [true, true, false, false, true, true]);
+        let taken: Vec<usize> = batch.outcomes().map(|outcome| outcome.sent.datagrams).collect();
+        assert_eq!(taken, [1, 1, 0, 0, 1, 1]);
         assert_eq!(socket.trains_refused(), 0);
     }
 }

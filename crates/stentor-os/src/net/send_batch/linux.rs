@@ -22,7 +22,7 @@ type Singly<'a> = &'a mut dyn FnMut(Option<IpAddr>, std::net::SocketAddr, &[u8])
 /// many trains were refused for being trains.
 pub(in crate::net) fn send(
     socket: BorrowedFd<'_>,
-    batch: &mut SendBatch,
+    batch: &mut SendBatch<'_>,
     segment_max: &mut usize,
     singly: Singly<'_>,
 ) -> u64 {
@@ -47,8 +47,7 @@ pub(in crate::net) fn send(
                     refused += 1;
                     batch.send_train_singly(train, &mut singly);
                 } else {
-                    let numbers: Vec<usize> = batch.of(train).map(|(number, _)| number).collect();
-                    numbers.into_iter().for_each(|number| batch.refuse(number));
+                    batch.refuse(train);
                 }
                 rest = after;
             }
@@ -72,10 +71,10 @@ fn after_refusal(error: &io::Error, train: &Train) -> Option<usize> {
 }
 
 /// Hands `trains` over in one call; returns how many the kernel took.
-fn send_some(socket: BorrowedFd<'_>, batch: &SendBatch, trains: &[Train]) -> io::Result<usize> {
+fn send_some(socket: BorrowedFd<'_>, batch: &SendBatch<'_>, trains: &[Train]) -> io::Result<usize> {
     let addresses: Vec<SockAddr> = trains.iter().map(|train| SockAddr::from(train.to)).collect();
     let mut controls = vec![[0_u64; CONTROL_WORDS]; trains.len()];
-    let mut parts: Vec<libc::iovec> = Vec::with_capacity(batch.datagrams.len());
+    let mut parts: Vec<libc::iovec> = Vec::with_capacity(batch.lots.len());
     let mut headers: Vec<libc::mmsghdr> = Vec::with_capacity(trains.len());
     for ((train, address), control) in trains.iter().zip(&addresses).zip(&mut controls) {
         let first = parts.len();
@@ -104,7 +103,7 @@ fn send_some(socket: BorrowedFd<'_>, batch: &SendBatch, trains: &[Train]) -> io:
 }
 
 /// Adds where a train's bytes are: one part for all that lie one behind the other.
-fn add_parts(parts: &mut Vec<libc::iovec>, first: usize, batch: &SendBatch, train: &Train) {
+fn add_parts(parts: &mut Vec<libc::iovec>, first: usize, batch: &SendBatch<'_>, train: &Train) {
     let mut end = std::ptr::null();
     for (_, contents) in batch.of(train) {
         match parts.get_mut(first..).and_then(<[libc::iovec]>::last_mut) {

@@ -17,15 +17,14 @@ use stentor_core::service::{Session, Then};
 use stentor_os::net::datagrams::Batch;
 use stentor_os::net::stream;
 
-use super::mailbox::Answers;
-
 /// Buffers that every connection of a thread uses in its turn.
 #[derive(Debug)]
 pub(super) struct Hot {
     input: Vec<u8>,
     pub(super) spill: Vec<u8>,
     pub(super) batch: Batch,
-    pub(super) answers: Answers,
+    /// Where answers to datagrams are gathered.
+    pub(super) copies: Vec<u8>,
 }
 
 impl Default for Hot {
@@ -34,7 +33,7 @@ impl Default for Hot {
             input: vec![0; READ_BULK],
             spill: Vec::new(),
             batch: Batch::default(),
-            answers: Answers::default(),
+            copies: Vec::new(),
         }
     }
 }
@@ -175,10 +174,19 @@ impl Connection {
     // what they do.
     #[inline]
     pub(super) fn turn(&mut self, hot: &mut Hot, turn: &mut Turn<'_>) -> After {
-        self.advance(hot, turn).unwrap_or_else(|error| After::Closed(broken(&error)))
+        let mut heard = Ok(Heard::MaybeMore);
+        if self.phase == Phase::Open && self.waiting.is_none() && self.faulty.is_none() {
+            heard = self.hear(hot, turn);
+            // Nearly always: one read, its answer, one write.
+            if matches!(heard, Ok(Heard::AllThereWas)) {
+                return After::Wait;
+            }
+        }
+        let after = heard.and_then(|_| self.advance(hot, turn));
+        after.unwrap_or_else(|error| After::Closed(broken(&error)))
     }
 
-    #[inline]
+    #[inline(never)]
     fn advance(&mut self, hot: &mut Hot, turn: &mut Turn<'_>) -> io::Result<After> {
         for _ in 0..READS_PER_TURN {
             let flushed = self.flush(&mut hot.spill, turn)?;
@@ -213,7 +221,7 @@ impl Connection {
                     self.moved = Tick::at(turn.now);
                 }
                 (Phase::Lingering, Flushed::All) => match self.read(&mut hot.input, turn)? {
-                    Some(0) => return Ok(After::Closed(self.reason)),
+                    Some([]) => return Ok(After::Closed(self.reason)),
                     Some(_) => {}
                     None => return Ok(After::Wait),
                 },
@@ -225,35 +233,48 @@ impl Connection {
     /// The most bytes the next read may fetch: by contract, by size of buffer, by fault.
     #[inline]
     fn read_max(&self, turn: &Turn<'_>) -> usize {
-        let room = self.faulty.as_ref().map_or(usize::MAX, |faulty| faulty.read_max());
-        let size = read_size(self.filled, turn.stalled.load(Ordering::Relaxed));
-        self.session.read_max().unwrap_or(size).min(room)
+        let size = match self.session.read_max() {
+            None => read_size(self.filled, turn.stalled.load(Ordering::Relaxed)),
+            Some(most) => most,
+        };
+        self.faulty.as_ref().map_or(size, |faulty| size.min(faulty.read_max()))
     }
 
-    /// Reads once and answers it.
+    /// Reads once and answers it. Only while both sides talk and nothing waits.
     #[inline]
     fn hear(&mut self, hot: &mut Hot, turn: &mut Turn<'_>) -> io::Result<Heard> {
         let Hot { input, spill, .. } = hot;
-        let Some(count) = self.read(input, turn)? else { return Ok(Heard::AllThereWas) };
-        if count == 0 {
-            let owed = self.session.finish().to_vec();
-            let sent = self.give(&owed, turn)?;
-            if let Some(unsent) = owed.get(sent..).filter(|unsent| !unsent.is_empty()) {
-                self.keep(unsent.to_vec(), Vec::new(), turn);
-            }
-            self.finish(CloseReason::ByClient);
+        let Some(input) = self.read(input, turn)? else { return Ok(Heard::AllThereWas) };
+        if input.is_empty() {
+            self.hear_the_end(turn)?;
             return Ok(Heard::MaybeMore);
         }
-        self.answer(input.get_mut(..count).unwrap_or_default(), spill, turn)?;
+        let all_answered = self.answer(input, spill, turn)?;
         // A read that did not fill the buffer emptied the socket, and the next byte is a new
         // event; but a FIN that came with these bytes is not.
-        let more = self.filled || turn.read_on || self.phase != Phase::Open;
+        let more = self.filled || turn.read_on || !all_answered;
         Ok(if more { Heard::MaybeMore } else { Heard::AllThereWas })
     }
 
-    /// Reads once into the hot buffer; `None` if nothing is there, 0 at the client's FIN.
+    /// The client has sent its FIN.
+    #[inline(never)]
+    fn hear_the_end(&mut self, turn: &mut Turn<'_>) -> io::Result<()> {
+        let owed = self.session.finish().to_vec();
+        let sent = self.give(&owed, turn)?;
+        if let Some(unsent) = owed.get(sent..).filter(|unsent| !unsent.is_empty()) {
+            self.keep(unsent.to_vec(), Vec::new(), turn);
+        }
+        self.finish(CloseReason::ByClient);
+        Ok(())
+    }
+
+    /// Reads once into the hot buffer; `None` if nothing is there, nothing at the client's FIN.
     #[inline]
-    fn read(&mut self, buffer: &mut [u8], turn: &mut Turn<'_>) -> io::Result<Option<usize>> {
+    fn read<'b>(
+        &mut self,
+        buffer: &'b mut [u8],
+        turn: &mut Turn<'_>,
+    ) -> io::Result<Option<&'b mut [u8]>> {
         let size = self.read_max(turn);
         let buffer = buffer.get_mut(..size).unwrap_or_default();
         let Some(count) = attempt(|| stream::receive(&self.socket, buffer))? else {
@@ -264,34 +285,72 @@ impl Connection {
         if self.phase == Phase::Open {
             self.moved = Tick::at(turn.now);
         }
-        Ok(Some(count))
+        Ok(buffer.get_mut(..count))
     }
 
-    /// Lets the session answer `input`, piece by piece, until the client takes no more.
-    #[inline(always)]
+    /// Lets the session answer `input` until the client takes no more; whether it took all, and
+    /// both sides still talk. Only while they do and nothing waits.
+    #[inline]
     fn answer(
         &mut self,
         input: &mut [u8],
         spill: &mut Vec<u8>,
         turn: &mut Turn<'_>,
-    ) -> io::Result<()> {
-        let mut rest = input;
-        while !rest.is_empty() && self.phase == Phase::Open && self.waiting.is_none() {
-            let answer = self.session.feed(rest, spill);
-            let sent = self.give(answer.bytes, turn)?;
-            let (taken, then) = (answer.taken, answer.then);
-            let unsent = answer.bytes.get(sent..).filter(|unsent| !unsent.is_empty());
-            let output = unsent.map(<[u8]>::to_vec);
-            rest = rest.get_mut(taken..).unwrap_or_default();
-            if then == Then::Close {
-                self.finish(CloseReason::ByService);
-                rest = Default::default();
-            }
-            if let Some(output) = output {
-                self.keep(output, rest.to_vec(), turn);
+    ) -> io::Result<bool> {
+        match self.answer_piece(input, spill, turn)? {
+            None => Ok(false),
+            Some(rest) if rest.is_empty() => Ok(true),
+            Some(rest) => self.answer_rest(rest, spill, turn),
+        }
+    }
+
+    /// The pieces after the first: of long input that is not ASCII.
+    // Apart, or what the loop keeps ready would be made ready for the shortest request.
+    #[inline(never)]
+    fn answer_rest(
+        &mut self,
+        mut rest: &mut [u8],
+        spill: &mut Vec<u8>,
+        turn: &mut Turn<'_>,
+    ) -> io::Result<bool> {
+        while !rest.is_empty() {
+            match self.answer_piece(rest, spill, turn)? {
+                None => return Ok(false),
+                Some(after) => rest = after,
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Answers as much as the session takes at once; lends the rest, unless it has to wait.
+    #[inline]
+    fn answer_piece<'b>(
+        &mut self,
+        input: &'b mut [u8],
+        spill: &mut Vec<u8>,
+        turn: &mut Turn<'_>,
+    ) -> io::Result<Option<&'b mut [u8]>> {
+        let answer = self.session.feed(input, spill);
+        let sent = self.give(answer.bytes, turn)?;
+        let (taken, then) = (answer.taken, answer.then);
+        if sent < answer.bytes.len() || then == Then::Close {
+            let unsent = answer.bytes.get(sent..).unwrap_or_default().to_vec();
+            self.stop_short(unsent, input.get(taken..).unwrap_or_default(), then, turn);
+            return Ok(None);
+        }
+        Ok(Some(input.get_mut(taken..).unwrap_or_default()))
+    }
+
+    /// The last answer for now: it is the last of all, or part of it is `unsent`.
+    #[cold]
+    fn stop_short(&mut self, unsent: Vec<u8>, rest: &[u8], then: Then, turn: &mut Turn<'_>) {
+        let close = then == Then::Close;
+        if close {
+            self.finish(CloseReason::ByService);
+        }
+        if !unsent.is_empty() {
+            self.keep(unsent, if close { Vec::new() } else { rest.to_vec() }, turn);
+        }
     }
 
     /// Keeps what a short write left until the client takes it.
@@ -319,8 +378,14 @@ impl Connection {
             return Ok(0);
         }
         let sent = attempt(|| stream::send(&self.socket, bytes))?.unwrap_or(0);
+        turn.counters.stream.sent += sent as u64;
+        Ok(sent)
+    }
+
+    /// Writes what was read in an earlier turn.
+    fn write_late(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> io::Result<usize> {
+        let sent = self.write(bytes, turn)?;
         if sent > 0 {
-            turn.counters.stream.sent += sent as u64;
             self.moved = Tick::at(turn.now);
         }
         Ok(sent)
@@ -344,7 +409,7 @@ impl Connection {
     ) -> io::Result<Flushed> {
         while let Some(mut waiting) = self.waiting.take() {
             let rest = waiting.output.get(waiting.sent..).unwrap_or_default();
-            let written = self.write(rest, turn);
+            let written = self.write_late(rest, turn);
             waiting.sent += *written.as_ref().unwrap_or(&0);
             if written.is_err() || waiting.sent < waiting.output.len() {
                 // Kept also when the client has gone: closing gives its share of `stalled` back.
@@ -352,7 +417,9 @@ impl Connection {
                 return written.map(|_| Flushed::Blocked);
             }
             turn.stalled.fetch_sub(waiting.size(), Ordering::Relaxed);
-            self.answer(&mut waiting.input, spill, turn)?;
+            if self.phase == Phase::Open {
+                self.answer(&mut waiting.input, spill, turn)?;
+            }
         }
         let Some(mut faulty) = self.faulty.take() else { return Ok(Flushed::All) };
         let flushed = self.flush_faulty(&mut faulty, turn);
@@ -368,7 +435,7 @@ impl Connection {
         loop {
             match faulty.poll(turn.now) {
                 Due::Send(bytes) => {
-                    let (owed, sent) = (bytes.len(), self.write(bytes, turn)?);
+                    let (owed, sent) = (bytes.len(), self.write_late(bytes, turn)?);
                     faulty.sent(turn.now, sent);
                     if sent < owed {
                         return Ok(Flushed::Blocked);

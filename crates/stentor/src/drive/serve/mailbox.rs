@@ -11,7 +11,7 @@ use stentor_core::service::counters::Counters;
 use stentor_core::service::datagram::{Desk, Dropped, Reply};
 use stentor_core::service::fault::datagrams::{FaultyDatagrams, Outbox, Outgoing};
 use stentor_os::net::datagrams::Datagrams;
-use stentor_os::net::send_batch::SendBatch;
+use stentor_os::net::send_batch::{Outcome, SendBatch};
 
 use super::Plan;
 use super::connection::Hot;
@@ -97,9 +97,21 @@ impl Mailbox {
     }
 
     fn answer_batch(&mut self, now: Moment, hot: &mut Hot, counters: &mut Counters) {
-        let Hot { batch, spill, answers, .. } = hot;
+        let Hot { batch, spill, copies, .. } = hot;
+        let mut answers = Answers::new(std::mem::take(copies));
         for mut received in batch.received() {
             let (source, local) = (received.source, received.local);
+            if self.faults.is_none() {
+                let (train, stride) = (received.bytes, received.stride);
+                match self.desk.handle_train(now, source, train, stride, spill) {
+                    Ok(train) => {
+                        answers.push_train((local, source), train, stride);
+                        answers.send_if_full(&mut self.socket, counters);
+                        continue;
+                    }
+                    Err(train) => received.bytes = train,
+                }
+            }
             for payload in received.datagrams() {
                 let told = payload.len();
                 let reply = match self.desk.handle(now, source, payload, spill) {
@@ -111,9 +123,7 @@ impl Mailbox {
                 };
                 let Some(faults) = &mut self.faults else {
                     answers.push((local, source), told, reply);
-                    if answers.batch.is_full() {
-                        answers.send(&mut self.socket, counters);
-                    }
+                    answers.send_if_full(&mut self.socket, counters);
                     continue;
                 };
                 let post = Post { socket: &self.socket, faults, outbox: &mut self.outbox };
@@ -127,6 +137,7 @@ impl Mailbox {
             }
         }
         answers.send(&mut self.socket, counters);
+        *copies = answers.batch.into_room();
     }
 
     fn send_delayed(&mut self, now: Moment) {
@@ -144,18 +155,46 @@ impl Mailbox {
     }
 }
 
-/// Answers gathered to leave together; every thread has one of these, empty between turns.
-#[derive(Debug, Default)]
-pub(super) struct Answers {
-    batch: SendBatch,
-    /// Of each, how long its question was, and whether only a part of that was taken.
-    asked: Vec<(usize, bool)>,
+/// Answers gathered to leave together.
+#[derive(Debug)]
+struct Answers<'a> {
+    batch: SendBatch<'a>,
+    asked: Vec<Asked>,
 }
 
-impl Answers {
+/// What was asked, of which the answer is gathered.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    /// A datagram of so many bytes, and whether only a part of it was taken.
+    One(usize, bool),
+    /// Several, each as long as its answer.
+    Train,
+}
+
+impl<'a> Answers<'a> {
+    fn new(copies: Vec<u8>) -> Answers<'a> {
+        Answers { batch: SendBatch::with_room(copies), asked: Vec::new() }
+    }
+
     fn push(&mut self, (from, to): (Option<IpAddr>, SocketAddr), told: usize, reply: Reply<'_>) {
         self.batch.push(from, to, reply.bytes);
-        self.asked.push((told, reply.cut));
+        self.asked.push(Asked::One(told, reply.cut));
+    }
+
+    fn push_train(
+        &mut self,
+        (from, to): (Option<IpAddr>, SocketAddr),
+        answers: &'a [u8],
+        stride: usize,
+    ) {
+        let calls = self.batch.push_train(from, to, answers, stride);
+        self.asked.extend(std::iter::repeat_n(Asked::Train, calls));
+    }
+
+    fn send_if_full(&mut self, socket: &mut Datagrams, counters: &mut Counters) {
+        if self.batch.is_full() {
+            self.send(socket, counters);
+        }
     }
 
     /// Sends all of them, and counts each.
@@ -170,10 +209,16 @@ impl Answers {
             tracing::info!("sendmmsg: UDP_SEGMENT was refused; such datagrams leave one by one");
             counters.segment_refusals += refused;
         }
-        for ((told, cut), (sent, taken)) in self.asked.drain(..).zip(self.batch.outcomes()) {
-            match taken {
-                true => counters.replied(told, sent, cut),
-                false => counters.dropped(told, Dropped::NotSent),
+        for (asked, Outcome { sent, refused }) in self.asked.drain(..).zip(self.batch.outcomes()) {
+            match asked {
+                Asked::One(told, cut) if sent.datagrams > 0 => {
+                    counters.replied(told, sent.bytes, cut);
+                }
+                Asked::One(told, _) => counters.dropped(told, Dropped::NotSent),
+                Asked::Train => {
+                    counters.replied_alike(sent.datagrams, sent.bytes);
+                    counters.dropped_alike(refused.datagrams, refused.bytes, Dropped::NotSent);
+                }
             }
         }
         self.batch.clear();
