@@ -63,6 +63,19 @@ impl Datagrams {
         listener::local(&self.socket)
     }
 
+    /// Asks for room for so many bytes that have come and are not yet received (SO_RCVBUF,
+    /// socket(7)), and says how many there are now. The kernel gives no more than
+    /// net.core.rmem_max; Linux counts its own bookkeeping as well and doubles what it gives.
+    pub fn ask_room(&self, bytes: usize) -> io::Result<usize> {
+        self.socket.set_recv_buffer_size(bytes)?;
+        self.room()
+    }
+
+    /// For how many bytes there is room that have come and are not yet received.
+    pub fn room(&self) -> io::Result<usize> {
+        self.socket.recv_buffer_size()
+    }
+
     /// Receives what has come, up to a batch; WouldBlock if nothing has.
     ///
     /// Returns whether the batch was filled: if not, nothing more was there, and what comes later

@@ -122,3 +122,61 @@ proptest! {
         prop_assert_eq!(counters.check(), Ok(()));
     }
 }
+
+/// A desk with a guard, and what becomes of a train there.
+fn whole(contract: Contract, source: SocketAddr, train: &[u8], stride: usize) -> Option<Vec<u8>> {
+    let guard = guard::Settings { seed: Seed(1) };
+    let mut desk = Desk::new(contract, Some(guard), [12000]);
+    let (mut bytes, mut spill) = (train.to_vec(), Vec::new());
+    match desk.handle_train(Moment::START, source, &mut bytes, stride, &mut spill) {
+        Ok(answer) => Some(answer.to_vec()),
+        Err(bytes) => {
+            assert_eq!(bytes, train, "what is not answered is as it came");
+            None
+        }
+    }
+}
+
+#[test]
+fn a_train_is_answered_at_once_only_where_each_of_it_would_be() {
+    let client = SocketAddr::from(([127, 0, 0, 1], 40_000));
+    let check = |service, case, source, train: &str, stride, expected: Option<&str>| {
+        let answer = whole(Contract { service, case }, source, train.as_bytes(), stride);
+        assert_eq!(answer.as_deref(), expected.map(str::as_bytes), "{service} {train:?} {stride}");
+    };
+    let upper = |train, stride, expected| {
+        check(Service::Upper, Case::Unicode, client, train, stride, expected);
+    };
+    upper("onetwosix", 3, Some("ONETWOSIX"));
+    upper("one, two, x", 5, Some("ONE, TWO, X"));
+    // One alone; one that is its own answer; one that is not ASCII.
+    upper("one", 3, None);
+    upper("one", 0, None);
+    upper("oneTWOsix", 3, None);
+    upper("onetwo\u{df}x", 3, None);
+    check(Service::Upper, Case::Ascii, client, "onetwo\u{df}x", 3, Some("ONETWO\u{df}X"));
+    for service in [Service::Sentence, Service::Half, Service::Echo, Service::Discard] {
+        check(service, Case::Unicode, client, "onetwosix", 3, None);
+    }
+    for port in [0, 7, 12000] {
+        let source = SocketAddr::from(([127, 0, 0, 1], port));
+        check(Service::Upper, Case::Unicode, source, "onetwosix", 3, None);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_train_has_the_answers_of_its_datagrams(
+        train in "[a-zA-Z ]{0,400}|(\\PC){0,100}",
+        stride in 1..60_usize,
+        case in prop_oneof![Just(Case::Unicode), Just(Case::Ascii)],
+    ) {
+        let contract = Contract { service: Service::Upper, case };
+        let source = SocketAddr::from(([127, 0, 0, 1], 40_000));
+        if let Some(together) = whole(contract, source, train.as_bytes(), stride) {
+            let each = train.as_bytes().chunks(stride);
+            let each = each.map(|datagram| answer(Service::Upper, case, datagram).unwrap().0);
+            prop_assert_eq!(together, each.collect::<Vec<_>>().concat());
+        }
+    }
+}

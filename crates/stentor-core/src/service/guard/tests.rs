@@ -144,6 +144,60 @@ fn several_forged_datagrams_at_once_end_as_well() {
     }
 }
 
+/// Lets `count` datagrams go round between one of ours and a service that writes small, `together`
+/// as one train or each by itself; returns how many datagrams there were, forged ones included.
+fn go_round(seed: u64, count: usize, together: bool) -> usize {
+    const LENGTH: usize = 12;
+    let (source, mut now) = (SocketAddr::from(([10, 0, 0, 9], 7777)), Moment::START);
+    let mut desk = desk(Service::Upper, seed, &[12000]);
+    let mut train: Vec<u8> =
+        (0..count).flat_map(|n| format!("datagram {n:>3}").into_bytes()).collect();
+    let mut sent = count;
+    while !train.is_empty() && sent < 2_000 {
+        now = now + Duration::from_micros(200);
+        let (mut spill, mut answers) = (Vec::new(), Vec::new());
+        let whole =
+            together.then(|| desk.handle_train(now, source, &mut train, LENGTH, &mut spill));
+        if let Some(Ok(whole)) = whole {
+            answers.extend_from_slice(whole);
+        } else {
+            for datagram in train.chunks_mut(LENGTH) {
+                let reply = desk.handle(now, source, datagram, &mut spill);
+                answers.extend_from_slice(reply.map_or(&[], |reply| reply.bytes));
+            }
+        }
+        // Ours, and those of the other one.
+        train = answers.to_ascii_lowercase();
+        sent += 2 * train.len() / LENGTH;
+    }
+    sent
+}
+
+#[test]
+fn datagrams_that_go_round_together_live_one_turn_longer_at_most() {
+    for seed in 0..SEEDS {
+        for count in [2, 3, 8] {
+            let (singly, together) = (go_round(seed, count, false), go_round(seed, count, true));
+            assert!(together <= singly + 2 * count, "seed {seed}: {count}: {together}, {singly}");
+        }
+    }
+}
+
+#[test]
+fn a_train_is_answered_at_once_until_its_sender_repeats_itself() {
+    let mut guard = Guard::new(Settings { seed: Seed(11) });
+    let source: SocketAddr = "10.0.0.9:5555".parse().unwrap();
+    let mut together = |ms: u64, told: u64| guard.handle_train(at_ms(ms), source, mix(told), told);
+    assert!(together(0, 1) && together(0, 2) && together(1, 3));
+    assert!(!together(2, 2), "said before");
+    assert!(together(3, 4), "but not counted before each was looked at");
+    let mut guard = Guard::new(Settings { seed: Seed(11) });
+    assert!(guard.handle(at_ms(0), source, mix(1), 1) && guard.handle(at_ms(1), source, mix(1), 1));
+    assert!(!guard.handle_train(at_ms(2), source, mix(2), 2), "under suspicion");
+    assert!(!guard.handle_train(at_ms(1_000), source, mix(3), 3), "for a second");
+    assert!(guard.handle_train(at_ms(1_001), source, mix(4), 4));
+}
+
 #[test]
 fn our_own_ports_and_those_of_other_services_are_not_answered() {
     let mut desk = desk(Service::Upper, 1, &[12000, 12001]);

@@ -238,10 +238,33 @@ fn bind_udp(sets: &mut [Sockets], address: SocketAddr) -> Result<SocketAddr, Fai
     let mut got = address;
     for set in sets {
         let socket = Datagrams::bind(address, shared)?;
+        make_room(&socket, address);
         got = socket.local().map_err(named)?;
         set.datagrams.push(socket);
     }
     Ok(got)
+}
+
+/// Bytes of datagrams that may wait for a turn: several bursts of 64 KiB at once, which the kernel
+/// counts with its bookkeeping, are more than its default of 208 KiB has room for.
+const ROOM: usize = 4 << 20;
+
+/// Asks for [`ROOM`]; without it the service serves as well, and loses more of a burst.
+fn make_room(socket: &Datagrams, address: SocketAddr) {
+    if socket.room().is_ok_and(|room| room >= ROOM) {
+        return;
+    }
+    match socket.ask_room(ROOM) {
+        Ok(room) => tracing::info!(
+            "udp {address}: {} KiB asked for what waits to be read, {} KiB got \
+             (net.core.rmem_max)",
+            ROOM >> 10,
+            room >> 10
+        ),
+        Err(error) => {
+            tracing::info!("setsockopt SO_RCVBUF: {}", stentor_os::failure::describe(&error));
+        }
+    }
 }
 
 /// Only the first thread listens on a path: two sockets cannot share one.
@@ -261,4 +284,24 @@ fn bind_unix(sets: &mut [Sockets], path: &Path, backlog: u32) -> Result<SocketFi
         first.listeners.push(socket);
     }
     Ok(SocketFile::new(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn udp_sockets_have_as_much_room_as_the_kernel_gives() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let wanted = [Wanted { address: Address::Udp(address), optional: false }];
+        let tuning = Tuning { backlog: 1, congestion: None, busy_poll: false };
+        let bound = bind(&wanted, 2, &tuning).unwrap();
+        // The most that this system gives anybody.
+        let most = Datagrams::bind(address, false).unwrap().ask_room(ROOM).unwrap();
+        let sockets: Vec<&Datagrams> = bound.sets.iter().flat_map(|set| &set.datagrams).collect();
+        assert_eq!(sockets.len(), 2);
+        for socket in sockets {
+            assert!(socket.room().unwrap() >= most);
+        }
+    }
 }
