@@ -54,7 +54,7 @@ enum Verb {
     /// Shows every socket call of a program and the packets it caused, on one ladder
     #[cfg(target_os = "linux")]
     Trace(trace::Args),
-    /// Drives a service with requests at a rate, every reply checked, and says how long they took
+    /// Drives a service with requests at a rate, every reply checked and timed
     Load(Box<load::Args>),
     /// Makes the network between a client and a server worse, in ways that can be repeated
     Impair(Box<impair::Args>),

@@ -241,7 +241,7 @@ impl Connection {
     }
 
     /// Reads once and answers it. Only while both sides talk and nothing waits.
-    #[inline]
+    #[inline(always)]
     fn hear(&mut self, hot: &mut Hot, turn: &mut Turn<'_>) -> io::Result<Heard> {
         let Hot { input, spill, .. } = hot;
         let Some(input) = self.read(input, turn)? else { return Ok(Heard::AllThereWas) };
@@ -269,7 +269,7 @@ impl Connection {
     }
 
     /// Reads once into the hot buffer; `None` if nothing is there, nothing at the client's FIN.
-    #[inline]
+    #[inline(always)]
     fn read<'b>(
         &mut self,
         buffer: &'b mut [u8],
@@ -290,7 +290,7 @@ impl Connection {
 
     /// Lets the session answer `input` until the client takes no more; whether it took all, and
     /// both sides still talk. Only while they do and nothing waits.
-    #[inline]
+    #[inline(always)]
     fn answer(
         &mut self,
         input: &mut [u8],
@@ -323,7 +323,7 @@ impl Connection {
     }
 
     /// Answers as much as the session takes at once; lends the rest, unless it has to wait.
-    #[inline]
+    #[inline(always)]
     fn answer_piece<'b>(
         &mut self,
         input: &'b mut [u8],
