@@ -63,6 +63,16 @@ impl Policy {
     pub fn capacity(&self) -> Duration {
         self.capacity
     }
+
+    /// With how much playing begins.
+    pub fn start(&self) -> Duration {
+        self.start
+    }
+
+    /// With how much it goes on after a freeze.
+    pub fn resume(&self) -> Duration {
+        self.resume
+    }
 }
 
 /// What happens to a buffer from outside.
@@ -317,12 +327,9 @@ mod tests {
         // Begins at Q, freezes when dry, goes on at Q, ends.
         let script = [(1000, Media(ms(2000))), (4000, Media(ms(1000))), (5000, Media(ms(1000))), (6000, End)];
         check(policy(9000, 2000, 2000), &script, "1000:Started 3000:Stalled 5000:Resumed 7000:Ended");
-        // Goes on with the first piece.
-        check(
-            policy(9000, 2000, 0),
-            &script,
-            "1000:Started 3000:Stalled 4000:Resumed 5000:Stalled 5000:Resumed 6000:Ended",
-        );
+        // Goes on with the first piece; the next one comes just in time.
+        let expected = "1000:Started 3000:Stalled 4000:Resumed 6000:Ended";
+        check(policy(9000, 2000, 0), &script, expected);
         // Full: the wait is exactly the excess.
         let script = [(0, Media(ms(3000))), (0, Wants(ms(2000))), (1500, Media(ms(2000))), (1500, End)];
         check(policy(4000, 2000, 0), &script, "0:Started 0:Full 1000:Room 5000:Ended");

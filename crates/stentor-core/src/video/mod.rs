@@ -6,7 +6,13 @@
 //! [`sabre`] repeats the figures of a foreign simulator and is used by nothing else; [`mp4`] draws
 //! the film, so that it really plays.
 
+pub mod abr;
 pub mod buffer;
+pub mod estimate;
 pub mod film;
+pub mod metrics;
+pub mod network;
 pub mod predict;
 pub mod sabre;
+pub mod session;
+pub mod simulator;
