@@ -11,6 +11,7 @@ pub mod buffer;
 pub mod estimate;
 pub mod film;
 pub mod metrics;
+pub mod mp4;
 pub mod network;
 pub mod predict;
 pub mod sabre;

@@ -11,7 +11,8 @@ mod tests;
 use thiserror::Error;
 
 pub use read::read;
-pub(super) use segments::pieces;
+pub(super) use read::{attribute_place, children, document, place_of};
+pub(super) use segments::{Piece, pieces};
 pub(super) use span::span_ns;
 pub use write::{WriteError, write};
 
