@@ -109,7 +109,9 @@ impl fmt::Display for Place {
 impl Track {
     /// How long its segments play together.
     pub fn length(&self) -> Duration {
-        self.segments.iter().fold(Duration::ZERO, |sum, segment| sum.saturating_add(segment.duration))
+        self.segments
+            .iter()
+            .fold(Duration::ZERO, |sum, segment| sum.saturating_add(segment.duration))
     }
 
     /// The target duration of its segments in whole seconds (RFC 8216, 4.3.3.1): the longest, rounded.

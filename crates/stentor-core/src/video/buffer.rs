@@ -325,19 +325,30 @@ mod tests {
             assert_eq!(told(policy, script), expected);
         };
         // Begins at Q, freezes when dry, goes on at Q, ends.
-        let script = [(1000, Media(ms(2000))), (4000, Media(ms(1000))), (5000, Media(ms(1000))), (6000, End)];
-        check(policy(9000, 2000, 2000), &script, "1000:Started 3000:Stalled 5000:Resumed 7000:Ended");
+        let script = [
+            (1000, Media(ms(2000))),
+            (4000, Media(ms(1000))),
+            (5000, Media(ms(1000))),
+            (6000, End),
+        ];
+        check(
+            policy(9000, 2000, 2000),
+            &script,
+            "1000:Started 3000:Stalled 5000:Resumed 7000:Ended",
+        );
         // Goes on with the first piece; the next one comes just in time.
         let expected = "1000:Started 3000:Stalled 4000:Resumed 6000:Ended";
         check(policy(9000, 2000, 0), &script, expected);
         // Full: the wait is exactly the excess.
-        let script = [(0, Media(ms(3000))), (0, Wants(ms(2000))), (1500, Media(ms(2000))), (1500, End)];
+        let script =
+            [(0, Media(ms(3000))), (0, Wants(ms(2000))), (1500, Media(ms(2000))), (1500, End)];
         check(policy(4000, 2000, 0), &script, "0:Started 0:Full 1000:Room 5000:Ended");
         // It fits at once.
         let script = [(0, Media(ms(1000))), (0, Wants(ms(2000))), (10, End)];
         check(policy(4000, 0, 0), &script, "0:Started 0:Room 1000:Ended");
         // Less than Q, and no more fits: playing begins rather than never.
-        let script = [(0, Media(ms(3000))), (0, Wants(ms(3000))), (2500, Media(ms(3000))), (2500, End)];
+        let script =
+            [(0, Media(ms(3000))), (0, Wants(ms(3000))), (2500, Media(ms(3000))), (2500, End)];
         check(policy(4000, 4000, 4000), &script, "0:Full 0:Started 2000:Room 6000:Ended");
         // A chunk that is larger than the buffer waits until it is empty.
         let script = [(0, Media(ms(1000))), (0, Wants(ms(9000)))];

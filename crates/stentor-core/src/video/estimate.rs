@@ -57,7 +57,8 @@ impl Estimator {
     /// The lower throughput and the higher latency; `None` before the first sample.
     pub fn estimate(&self) -> Option<Estimate> {
         let of = |means: &[Mean; 2], pick: fn(f64, f64) -> f64| {
-            let known = means.iter().zip(HALF_LIVES_S).filter_map(|(mean, life)| mean.corrected(life));
+            let known =
+                means.iter().zip(HALF_LIVES_S).filter_map(|(mean, life)| mean.corrected(life));
             known.reduce(pick)
         };
         let bps = of(&self.throughput, f64::min)?;

@@ -60,7 +60,9 @@ pub enum FilmError {
         qualities: usize,
     },
     /// A chunk of nothing, or one that is too large.
-    #[error("chunk {chunk} has {bytes} bytes in quality {quality}: 1 to {CHUNK_BYTES_MAX} are possible")]
+    #[error(
+        "chunk {chunk} has {bytes} bytes in quality {quality}: 1 to {CHUNK_BYTES_MAX} are possible"
+    )]
     Bytes {
         /// From 0.
         chunk: usize,

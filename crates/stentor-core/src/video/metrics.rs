@@ -60,7 +60,8 @@ impl Metrics {
                     metrics.stalls += 1;
                 }
                 What::Buffer(buffer::What::Resumed | buffer::What::Ended) => {
-                    metrics.stalled += stalled.take().map_or(Duration::ZERO, |since| at.since(since));
+                    metrics.stalled +=
+                        stalled.take().map_or(Duration::ZERO, |since| at.since(since));
                 }
                 What::Received(download) => qualities.push((download.chunk, download.quality)),
                 What::Abandoned { download, .. } => {
@@ -106,7 +107,8 @@ impl Metrics {
             let chunk_s = seconds / chunks.len() as f64;
             let session_chunks = end.as_nanos() as f64 / 1e9 / chunk_s;
             let cost = GAMMA_P * stalled_s / chunk_s;
-            self.bola_score = if session_chunks > 0.0 { (utility - cost) / session_chunks } else { 0.0 };
+            self.bola_score =
+                if session_chunks > 0.0 { (utility - cost) / session_chunks } else { 0.0 };
         }
     }
 
@@ -188,7 +190,10 @@ mod tests {
             buffer(3000, buffer::What::Stalled),
         ];
         let metrics = Metrics::of(&film, &events, at(4000));
-        assert_eq!((metrics.stalled, metrics.played), (Duration::from_secs(1), Duration::from_secs(2)));
+        assert_eq!(
+            (metrics.stalled, metrics.played),
+            (Duration::from_secs(1), Duration::from_secs(2))
+        );
         let nothing = Metrics::of(&film, &[], at(700));
         assert_eq!(nothing.start_up, Duration::from_millis(700));
         assert_eq!((nothing.mean_bps, nothing.stall_ratio()), (0.0, 0.0));

@@ -184,7 +184,8 @@ mod tests {
         assert_eq!(network.arrives(at(500), 500), at(1000));
         assert_eq!(network.arrives(at(500), 1500), at(1500));
         assert_eq!(network.arrives(at(500), 3000), at(3000 - 500));
-        for (now, expected) in [(0, 0), (500, 0), (501, 1), (1000, 500), (1500, 1500), (9000, 2000)] {
+        for (now, expected) in [(0, 0), (500, 0), (501, 1), (1000, 500), (1500, 1500), (9000, 2000)]
+        {
             assert_eq!(network.arrived(at(500), at(now), 2000), expected, "{now}");
         }
     }

@@ -277,10 +277,10 @@ mod tests {
     }
 
     /// x = 0.8 and R = 1 Mbit/s, Q = 4 chunks of 1 s, a film of 120 s.
-    fn lecture(resume: u64) -> Chunked {
+    fn lecture(resume: u32) -> Chunked {
         let second = Duration::from_secs(1);
         let film = Film::even(&[BitRate(1_000_000)], second, 120).unwrap();
-        let policy = Policy::new(second * 60, second * 4, second * resume as u32).unwrap();
+        let policy = Policy::new(second * 60, second * 4, second * resume).unwrap();
         chunked(&film, 0, BitRate(800_000), policy)
     }
 

@@ -10,8 +10,8 @@ use super::rules::{
     TIMING, UNREAD, XML,
 };
 use super::{Finding, Findings, Rule};
-use crate::manifest::dash::{NAMESPACE, Piece, attribute_place, children, document, pieces};
 use crate::manifest::dash::{DashError, place_of, read, span_ns};
+use crate::manifest::dash::{NAMESPACE, Piece, attribute_place, children, document, pieces};
 use crate::manifest::hls::lines::integer;
 
 const KINDS: [&str; 3] = ["SegmentTemplate", "SegmentList", "SegmentBase"];
@@ -103,8 +103,10 @@ fn period(period: Node<'_, '_>, findings: &mut Findings) {
     let mut ids = BTreeSet::new();
     let mut count = 0;
     addressing(period, findings);
+    let outer = segments_of(period);
     for set in children(period, "AdaptationSet") {
         addressing(set, findings);
+        let middle = segments_of(set);
         for node in children(set, "Representation") {
             count += 1;
             match node.attribute("id") {
@@ -119,7 +121,7 @@ fn period(period: Node<'_, '_>, findings: &mut Findings) {
                 findings.attribute(&MIME, node, "mimeType");
             }
             addressing(node, findings);
-            timing([period, set, node], findings);
+            timing([&outer, &middle, &segments_of(node)], findings);
         }
     }
     if count == 0 {
@@ -184,17 +186,21 @@ fn timeline(timeline: Node<'_, '_>, findings: &mut Findings) {
     }
 }
 
+/// What an element itself says about its segments; once per element, however many are inside.
+fn segments_of<'a>(node: Node<'a, 'a>) -> Vec<Node<'a, 'a>> {
+    node.children().filter(|child| KINDS.contains(&child.tag_name().name())).take(2).collect()
+}
+
 /// Checks that what a representation and the elements around it say makes segments.
-fn timing(levels: [Node<'_, '_>; 3], findings: &mut Findings) {
-    let own = levels.into_iter().flat_map(|level| level.children());
-    let own: Vec<_> = own.filter(|child| KINDS.contains(&child.tag_name().name())).collect();
+fn timing(levels: [&[Node<'_, '_>]; 3], findings: &mut Findings) {
+    let own: Vec<_> = levels.into_iter().flatten().copied().collect();
     let Some(kind) = own.last().copied() else { return };
     let same = own.iter().filter(|node| node.tag_name() == kind.tag_name());
     let mut said = same.clone();
     let timed = said.any(|node| {
         node.has_attribute("duration") || children(*node, "SegmentTimeline").next().is_some()
     });
-    let urls: usize = same.clone().map(|node| children(*node, "SegmentURL").count()).sum();
+    let urls: usize = same.clone().map(|node| children(*node, "SegmentURL").take(2).count()).sum();
     let needs_time = kind.tag_name().name() == "SegmentTemplate" || urls > 1;
     if needs_time && !timed {
         findings.element(&TIMING, kind, "neither");

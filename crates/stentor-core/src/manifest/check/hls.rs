@@ -160,7 +160,9 @@ impl<'a> Checker<'a> {
             None => (value, false),
         };
         match nanoseconds(seconds).filter(|_| comma) {
-            Some(ns) => self.durations.push((ns.saturating_add(500_000_000) / 1_000_000_000, line.begin())),
+            Some(ns) => {
+                self.durations.push((ns.saturating_add(500_000_000) / 1_000_000_000, line.begin()))
+            }
             None => self.at(&EXTINF, line, value),
         }
         if seconds.contains('.') {

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use super::rules::{
-    ALIGNED, DIFFERS, EMPTY, KEY, LONGER, MEAN, PEAK, SHORT, SUSTAINED,
-};
+use super::rules::{ALIGNED, DIFFERS, EMPTY, KEY, LONGER, MEAN, PEAK, SHORT, SUSTAINED};
 use super::{Finding, Findings};
 use crate::manifest::{Presentation, Track, rates_bps, rounded_s};
 

@@ -20,7 +20,7 @@ pub use rules::RULES;
 use super::Place;
 
 /// The most findings of one text: a broken generator repeats itself.
-pub const FINDINGS_MAX: usize = 1000;
+pub const FINDINGS_MAX: usize = 200;
 
 /// A rule of a standard.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::manifest::{
-    ByteRange, Presentation, Resource, Segment, Track, dash as dash_form, hls as hls_form, rates_bps,
+    ByteRange, Presentation, Resource, Segment, Track, dash as dash_form, hls as hls_form,
+    rates_bps,
 };
 
 const MEDIA: &str = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:1\n\
@@ -32,7 +33,12 @@ const HLS_FAULTS: [(&str, &str, &str, &str); 29] = [
     (MEDIA, "#EXTM3U\n", "", "first-line"),
     (MEDIA, "1.m4s", "1.m4s\n#EXTM3U", "first-line"),
     (MEDIA, "#EXT-X-VERSION:7", "#EXT-X-VERSION:7\n#EXT-X-VERSION:7", "tag-twice"),
-    (MEDIA, "#EXTINF:2.0,", "#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS=\"a\"\nx\n#EXTINF:2.0,", "mixed-playlist"),
+    (
+        MEDIA,
+        "#EXTINF:2.0,",
+        "#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS=\"a\"\nx\n#EXTINF:2.0,",
+        "mixed-playlist",
+    ),
     (MEDIA, "VERSION:7", "VERSION:seven", "version-number"),
     (MEDIA, "VERSION:7", "VERSION:5", "version-too-low"),
     (MEDIA, "#EXT-X-VERSION:7\n", "", "version-too-low"),
@@ -132,8 +138,11 @@ fn every_fault_of_a_dash_manifest_is_found_with_its_place() {
         assert!(found.place.is_some(), "{rule}");
     }
     assert_eq!(names(&dash(&MPD.replace("t='2'", "t='3'"))), BTreeSet::from(["timeline-gap"]));
-    let two = MPD.replace("</MPD>", "<Period duration='PT1S'><AdaptationSet mimeType='a'>\
-        <Representation id='1' bandwidth='1'/></AdaptationSet></Period></MPD>");
+    let two = MPD.replace(
+        "</MPD>",
+        "<Period duration='PT1S'><AdaptationSet mimeType='a'>\
+        <Representation id='1' bandwidth='1'/></AdaptationSet></Period></MPD>",
+    );
     assert_eq!(names(&dash(&two)), BTreeSet::from(["unreadable"]));
 }
 
@@ -201,7 +210,11 @@ fn every_fault_that_can_be_measured_is_found() {
     check(|film, _| film.tracks[0].peak_bps = 11_040, true, "peak-above-declared");
     check(|film, _| film.tracks[0].average_bps = Some(7_999), true, "average-above-declared");
     check(|film, _| film.tracks[0].peak_bps = 4_000, false, "bandwidth-too-low");
-    check(|_, sizes| sizes[1][1].duration = Duration::from_millis(2600), true, "segment-above-target");
+    check(
+        |_, sizes| sizes[1][1].duration = Duration::from_millis(2600),
+        true,
+        "segment-above-target",
+    );
     check(|_, sizes| sizes[1][1].duration = Duration::from_millis(1800), true, "duration-differs");
     check(|_, sizes| sizes[1][2].bytes = 0, true, "empty-segment");
     check(|_, sizes| sizes[0][1].key_frame = Some(false), false, "no-key-frame");
@@ -220,9 +233,18 @@ fn every_rule_is_broken_by_a_test() {
     let broken = HLS_FAULTS.iter().chain(&HLS_LIST_FAULTS).map(|fault| fault.3);
     let broken: BTreeSet<&str> = broken.chain(DASH_FAULTS.map(|fault| fault.2)).collect();
     let elsewhere = [
-        "no-segments", "timeline-gap", "unreadable", "peak-above-declared", "average-above-declared",
-        "bandwidth-too-low", "segment-above-target", "duration-differs", "empty-segment",
-        "no-key-frame", "not-aligned", "range-beyond-resource",
+        "no-segments",
+        "timeline-gap",
+        "unreadable",
+        "peak-above-declared",
+        "average-above-declared",
+        "bandwidth-too-low",
+        "segment-above-target",
+        "duration-differs",
+        "empty-segment",
+        "no-key-frame",
+        "not-aligned",
+        "range-beyond-resource",
     ];
     let broken: BTreeSet<&str> = broken.into_iter().chain(elsewhere).collect();
     let rules: BTreeSet<&str> = RULES.iter().map(|rule| rule.name).collect();

@@ -1,6 +1,7 @@
 //! From the addressing of a representation to its segments: templates, timelines and lists.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use roxmltree::Node;
@@ -15,13 +16,16 @@ use crate::manifest::{ByteRange, Resource, SEGMENTS_MAX, Segment, Track};
 pub(super) struct Addressing<'a> {
     /// The innermost element: SegmentTemplate, SegmentList or SegmentBase.
     pub(super) node: Option<Node<'a, 'a>>,
-    attributes: BTreeMap<&'a str, Node<'a, 'a>>,
+    attributes: BTreeMap<&'static str, Node<'a, 'a>>,
     timeline: Option<Node<'a, 'a>>,
     initialization: Option<Node<'a, 'a>>,
-    urls: Vec<Node<'a, 'a>>,
+    /// Shared, since every representation inside gets a copy.
+    urls: Rc<[Node<'a, 'a>]>,
 }
 
 const KINDS: [&str; 3] = ["SegmentTemplate", "SegmentList", "SegmentBase"];
+/// The attributes that hold inside as well.
+const ATTRIBUTES: [&str; 5] = ["timescale", "duration", "startNumber", "media", "initialization"];
 
 impl<'a> Addressing<'a> {
     /// What holds inside `parent`, given what holds outside (23009-1, 5.3.9.1).
@@ -33,10 +37,11 @@ impl<'a> Addressing<'a> {
                 inner = Addressing::default();
             }
             inner.node = Some(node);
-            inner.attributes.extend(node.attributes().map(|one| (one.name(), node)));
+            let said = ATTRIBUTES.into_iter().filter(|name| node.has_attribute(*name));
+            inner.attributes.extend(said.map(|name| (name, node)));
             inner.timeline = children(node, "SegmentTimeline").next().or(inner.timeline);
             inner.initialization = children(node, "Initialization").next().or(inner.initialization);
-            let urls: Vec<_> = children(node, "SegmentURL").collect();
+            let urls: Rc<[_]> = children(node, "SegmentURL").collect();
             inner.urls = if urls.is_empty() { inner.urls } else { urls };
         }
         inner
@@ -93,7 +98,8 @@ impl<'a> Addressing<'a> {
             length.map(|length| u128::from(timescale) * length.as_nanos() / 1_000_000_000);
         let mut times = Vec::new();
         let mut push = |begin: u64, ticks: u64| {
-            let ns = |at: u128| (at * 1_000_000_000 + u128::from(timescale) / 2) / u128::from(timescale);
+            let ns =
+                |at: u128| (at * 1_000_000_000 + u128::from(timescale) / 2) / u128::from(timescale);
             let end = u128::from(begin) + u128::from(ticks);
             let ns = ns(end) - ns(u128::from(begin));
             times.push((begin, Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX))));
@@ -138,7 +144,8 @@ impl<'a> Addressing<'a> {
             let written = self.text(name);
             let wanted = "a template of $RepresentationID$, $Number$, $Bandwidth$ and $Time$";
             let owner = self.attributes.get(name).copied().unwrap_or(node);
-            let read = |written| pieces(written).ok_or_else(|| attribute_error(owner, name, wanted));
+            let read =
+                |written| pieces(written).ok_or_else(|| attribute_error(owner, name, wanted));
             written.map(read).transpose()
         };
         if let Some(pieces) = pieces_of("initialization")? {
@@ -148,7 +155,8 @@ impl<'a> Addressing<'a> {
         }
         let media = pieces_of("media")?;
         let media = media.ok_or_else(|| element_error(node, "a template has a media attribute"))?;
-        for (number, (begin, duration)) in (track.first..).zip(times) {
+        for (index, (begin, duration)) in (0..).zip(times) {
+            let number = track.first.saturating_add(index);
             let uri = names.expand(&media, number, *begin);
             budget.bytes(uri.len())?;
             let resource = Resource { uri, range: None };

@@ -22,9 +22,10 @@ fn track(template: &str) -> Track {
 
 fn uris(track: &Track) -> String {
     let uri = |segment: &Segment| {
-        let range = segment.resource.range.map_or(String::new(), |range| {
-            format!("@{}+{}", range.offset, range.length)
-        });
+        let range = segment
+            .resource
+            .range
+            .map_or(String::new(), |range| format!("@{}+{}", range.offset, range.length));
         format!("{}{range}:{}", segment.resource.uri, segment.duration.as_millis())
     };
     track.segments.iter().map(uri).collect::<Vec<_>>().join(" ")
@@ -83,20 +84,39 @@ fn errors_say_where_and_sizes_are_bounded() {
         assert!(error.to_string().contains(said), "{error}");
     };
     let one = |inner: &str| {
-        format!("<AdaptationSet>\n<Representation bandwidth='1'>{inner}</Representation></AdaptationSet>")
+        format!(
+            "<AdaptationSet>\n<Representation bandwidth='1'>{inner}</Representation></AdaptationSet>"
+        )
     };
-    check("<AdaptationSet><Representation/></AdaptationSet>", "line 2, column 24: <Representation>: it has no");
-    check(&one("<SegmentTemplate duration='x'/>"), "line 3, column 48: duration=\"x\" is not a whole");
+    check(
+        "<AdaptationSet><Representation/></AdaptationSet>",
+        "line 2, column 24: <Representation>: it has no",
+    );
+    check(
+        &one("<SegmentTemplate duration='x'/>"),
+        "line 3, column 48: duration=\"x\" is not a whole",
+    );
     check(&one("<SegmentTemplate duration='1'/>"), "a template has a media attribute");
     check(&one("<SegmentTemplate media='$X$' duration='1'/>"), "media=\"$X$\" is not a template");
     check(&one("<SegmentTemplate media='$Number' duration='1'/>"), "is not a template");
     check(&one("<SegmentTemplate media='a' timescale='0' duration='1'/>"), "a timescale of 0");
     check(&one("<SegmentTemplate media='a'/>"), "neither a duration nor a SegmentTimeline");
-    check(&one("<SegmentTemplate media='a' timescale='1000' duration='1'/>"), "more than 1048576 segments");
+    check(
+        &one("<SegmentTemplate media='a' timescale='1000' duration='1'/>"),
+        "more than 1048576 segments",
+    );
     let long = "a".repeat(1000);
     check(&one(&format!("<SegmentTemplate media='{long}' duration='1'/>")), "bytes of references");
-    check(&one("<SegmentList><SegmentURL mediaRange='9-1'/></SegmentList>"), "mediaRange=\"9-1\" is not a range");
-    check(&one("<SegmentTemplate media='a'><SegmentTimeline><S/></SegmentTimeline></SegmentTemplate>"), "an S has a d");
+    check(
+        &one("<SegmentList><SegmentURL mediaRange='9-1'/></SegmentList>"),
+        "mediaRange=\"9-1\" is not a range",
+    );
+    check(
+        &one(
+            "<SegmentTemplate media='a'><SegmentTimeline><S/></SegmentTimeline></SegmentTemplate>",
+        ),
+        "an S has a d",
+    );
     check("</Period><Period>", "several periods are not read");
     let said = |text: &str| read(text).unwrap_err().to_string();
     assert!(said("<a").contains("line 1, column"), "{}", said("<a"));
@@ -119,21 +139,24 @@ fn a_resource() -> impl Strategy<Value = Resource> {
 fn some_segments() -> impl Strategy<Value = (u64, Vec<Segment>)> {
     let durations = proptest::collection::vec((1..4_u64, a_resource()), 1..8);
     let units = prop_oneof![Just(1_u64), Just(1_000_000), Just(1_000_000_000), Just(1_001_000_000)];
-    (0..12_u64, 0..3, "[a-z$1-9]{0,3}", units, durations).prop_map(|(first, kind, text, unit, all)| {
-        let mut time = 0;
-        let segment = |(index, (units, resource)): (usize, (u64, Resource))| {
-            let begin = time / 1_000_000;
-            time += units * unit;
-            let plain = |number| Resource { uri: format!("{text}{number}{text}.m4s"), range: None };
-            let resource = match kind {
-                0 => plain(first + index as u64),
-                1 => plain(begin),
-                _ => resource,
+    (0..12_u64, 0..3, "[a-z$1-9]{0,3}", units, durations).prop_map(
+        |(first, kind, text, unit, all)| {
+            let mut time = 0;
+            let segment = |(index, (units, resource)): (usize, (u64, Resource))| {
+                let begin = time / 1_000_000;
+                time += units * unit;
+                let plain =
+                    |number| Resource { uri: format!("{text}{number}{text}.m4s"), range: None };
+                let resource = match kind {
+                    0 => plain(first + index as u64),
+                    1 => plain(begin),
+                    _ => resource,
+                };
+                Segment { resource, duration: Duration::from_nanos(units * unit) }
             };
-            Segment { resource, duration: Duration::from_nanos(units * unit) }
-        };
-        (first, all.into_iter().enumerate().map(segment).collect())
-    })
+            (first, all.into_iter().enumerate().map(segment).collect())
+        },
+    )
 }
 
 fn a_track() -> impl Strategy<Value = Track> {
@@ -141,22 +164,29 @@ fn a_track() -> impl Strategy<Value = Track> {
     let size = proptest::option::of((1..9999_u32, 1..9999_u32));
     let bases = proptest::collection::vec("[a-z&]{1,6}/", 0..3);
     let initialization = proptest::option::of(a_resource());
-    (("[a-z0-9'&]{0,6}", any::<u64>(), text(), text(), size), bases, initialization, some_segments())
-        .prop_map(|((name, peak_bps, codecs, mime, resolution), bases, initialization, found)| {
-            let (first, segments) = found;
-            Track {
-                name,
-                bases,
-                peak_bps,
-                average_bps: None,
-                codecs,
-                resolution,
-                mime,
-                initialization,
-                first,
-                segments,
-            }
-        })
+    (
+        ("[a-z0-9'&]{0,6}", any::<u64>(), text(), text(), size),
+        bases,
+        initialization,
+        some_segments(),
+    )
+        .prop_map(
+            |((name, peak_bps, codecs, mime, resolution), bases, initialization, found)| {
+                let (first, segments) = found;
+                Track {
+                    name,
+                    bases,
+                    peak_bps,
+                    average_bps: None,
+                    codecs,
+                    resolution,
+                    mime,
+                    initialization,
+                    first,
+                    segments,
+                }
+            },
+        )
 }
 
 proptest! {

@@ -41,9 +41,7 @@ fn attribute_list<'a>(line: &Line<'a>, value: &'a str) -> Result<Vec<Attribute<'
     })
 }
 
-fn multivariant<'a>(
-    mut rest: impl Iterator<Item = Line<'a>>,
-) -> Result<Presentation, HlsError> {
+fn multivariant<'a>(mut rest: impl Iterator<Item = Line<'a>>) -> Result<Presentation, HlsError> {
     let mut presentation = Presentation::default();
     while let Some(line) = rest.next() {
         let What::Tag { name: "EXT-X-STREAM-INF", value } = line.what else { continue };
@@ -159,6 +157,8 @@ impl Reader {
                 let begin = offset.or(before.map(|(_, end)| *end));
                 let wanted = "a range without an offset follows a range of the same resource";
                 let offset = begin.ok_or_else(|| wrong(line, 0, uri, wanted))?;
+                let wanted = "a range ends below 2^64";
+                offset.checked_add(length).ok_or_else(|| wrong(line, 0, uri, wanted))?;
                 Some(ByteRange { offset, length })
             }
         };

@@ -34,7 +34,9 @@ fn a_playlist_of_another_tool_is_read() {
     let ranges: Vec<_> = media.track.segments.iter().map(|one| one.resource.range).collect();
     assert_eq!(ranges, [range(800, 1000), range(1800, 50)]);
     assert_eq!(media.track.segments[1].duration, Duration::from_millis(3500));
-    let Playlist::Media(media) = read(&(text.to_owned() + "#EXT-X-ENDLIST")).unwrap() else { panic!() };
+    let Playlist::Media(media) = read(&(text.to_owned() + "#EXT-X-ENDLIST")).unwrap() else {
+        panic!()
+    };
     assert!(!media.live);
 }
 
@@ -52,7 +54,11 @@ fn errors_say_where() {
     check("#EXTINF:4,\n#EXT-X-BYTERANGE:10\na.mp4", place(4, 1), "follows a range of the same");
     check("#EXT-X-MAP:BYTERANGE=\"5\"", place(2, 12), "EXT-X-MAP has a URI");
     check("#EXT-X-STREAM-INF:CODECS=\"a\"\nb", place(2, 19), "has its BANDWIDTH");
-    check("#EXT-X-STREAM-INF:BANDWIDTH=1\n#EXT-X-ENDLIST", place(2, 19), "the reference of its playlist");
+    check(
+        "#EXT-X-STREAM-INF:BANDWIDTH=1\n#EXT-X-ENDLIST",
+        place(2, 19),
+        "the reference of its playlist",
+    );
     check("#EXT-X-STREAM-INF:BANDWIDTH=x\nb", place(2, 19), "whole number of bit/s");
     check("#EXT-X-STREAM-INF:CODECS=\"a\nb", place(2, 19), "ends with a quote");
     check("#EXT-X-STREAM-INF:BANDWIDTH=1,b=2\nb", place(2, 31), "characters A-Z");

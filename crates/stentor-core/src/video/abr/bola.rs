@@ -78,7 +78,8 @@ impl Bola {
         }
         let left = left_bits(download)?;
         let level_s = view.level.as_secs_f64();
-        let score = |quality, bits| (self.vp_s * (self.utility(quality) + GAMMA_P) - level_s) / bits;
+        let score =
+            |quality, bits| (self.vp_s * (self.utility(quality) + GAMMA_P) - level_s) / bits;
         let going_on = score(download.quality, left);
         cheaper(view, download, going_on, left, score)
     }

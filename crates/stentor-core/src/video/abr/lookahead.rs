@@ -77,8 +77,7 @@ fn remember(numbers: &mut VecDeque<f64>, number: f64) {
 pub(super) fn best_first(view: &View<'_>, bps: f64) -> usize {
     let film = view.film;
     let last = view.last.unwrap_or(0);
-    let mut nodes =
-        vec![Node { first: 0, last, level_s: view.level.as_secs_f64(), value: 0.0 }];
+    let mut nodes = vec![Node { first: 0, last, level_s: view.level.as_secs_f64(), value: 0.0 }];
     let end = film.chunks().len().min(view.chunk + HORIZON);
     for chunk in view.chunk..end {
         let mut next = Vec::with_capacity(nodes.len() * film.qualities());
@@ -90,7 +89,8 @@ pub(super) fn best_first(view: &View<'_>, bps: f64) -> usize {
         }
         nodes = next;
     }
-    let best = nodes.into_iter().reduce(|best, one| if one.value > best.value { one } else { best });
+    let best =
+        nodes.into_iter().reduce(|best, one| if one.value > best.value { one } else { best });
     best.map_or(0, |node| node.first)
 }
 

@@ -52,7 +52,8 @@ mod tests {
 
     fn picture(text: &str) -> Vec<String> {
         let points = draw(text);
-        let row = |row: &[u8]| row.iter().map(|luma| if *luma == INK { '#' } else { ' ' }).collect();
+        let row =
+            |row: &[u8]| row.iter().map(|luma| if *luma == INK { '#' } else { ' ' }).collect();
         points.chunks(COLUMNS as usize).map(row).collect()
     }
 

@@ -33,15 +33,16 @@ fn chunks_have_their_exact_size_whatever_it_is() {
         let film = Film::new(vec![BitRate(1)], vec![FilmChunk { duration, bytes }]).unwrap();
         let drawn = chunk(&film, 0, 0).unwrap().to_bytes();
         assert_eq!(drawn.len() as u64, least + more);
-        let expected: &[&str] = if more < 8 { &["moof", "mdat"] } else { &["moof", "mdat", "free"] };
+        let expected: &[&str] =
+            if more < 8 { &["moof", "mdat"] } else { &["moof", "mdat", "free"] };
         assert_eq!(kinds(&drawn), expected, "{more}");
     }
-    let film = Film::new(
-        vec![BitRate(1)],
-        vec![FilmChunk { duration, bytes: vec![least - 1] }],
-    );
+    let film = Film::new(vec![BitRate(1)], vec![FilmChunk { duration, bytes: vec![least - 1] }]);
     let error = chunk(&film.unwrap(), 0, 0).unwrap_err();
-    assert_eq!(error, ChunkError::TooSmall { chunk: 0, quality: 0, bytes: least - 1, needed: least });
+    assert_eq!(
+        error,
+        ChunkError::TooSmall { chunk: 0, quality: 0, bytes: least - 1, needed: least }
+    );
 }
 
 #[test]
@@ -78,6 +79,7 @@ fn boxes_add_up() {
     assert_eq!(u64::from_be_bytes(time[4..12].try_into().unwrap()), 4 * u64::from(TIMESCALE));
     let run = traf.iter().find(|(kind, _)| kind == "trun").unwrap().1;
     assert_eq!(u32::from_be_bytes(run[4..8].try_into().unwrap()), 10);
-    let ticks: u32 = run[16..].chunks(8).map(|one| u32::from_be_bytes(one[..4].try_into().unwrap())).sum();
+    let ticks: u32 =
+        run[16..].chunks(8).map(|one| u32::from_be_bytes(one[..4].try_into().unwrap())).sum();
     assert_eq!(ticks, 2 * TIMESCALE);
 }

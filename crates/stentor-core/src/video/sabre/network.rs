@@ -214,13 +214,8 @@ impl<'a> Network<'a> {
     ) -> Result<(Progress, Option<usize>), SabreError> {
         let level = playback.level_ms();
         let first_bit_ms = self.latency(playback);
-        let mut progress = Progress {
-            quality,
-            size,
-            downloaded: 0.0,
-            time_ms: 0.0 + first_bit_ms,
-            first_bit_ms,
-        };
+        let mut progress =
+            Progress { quality, size, downloaded: 0.0, time_ms: 0.0 + first_bit_ms, first_bit_ms };
         let mut least_ms = PROGRESS_MS - progress.time_ms;
         let mut abandoned = None;
         while progress.downloaded < size && abandoned.is_none() {

@@ -230,7 +230,8 @@ fn take(options: &mut Options, short: &str, words: &mut Words<'_>) -> Result<(),
         }
         "-hl" => {
             let wanted = "a number of seconds above 0";
-            let half_life = |word: &str| word.parse().ok().filter(|s: &f64| *s > 0.0 && s.is_finite());
+            let half_life =
+                |word: &str| word.parse().ok().filter(|s: &f64| *s > 0.0 && s.is_finite());
             options.half_lives_s = words.list(wanted, half_life)?;
         }
         "-s" => {
@@ -241,7 +242,8 @@ fn take(options: &mut Options, short: &str, words: &mut Words<'_>) -> Result<(),
         }
         "-r" => options.replace = replacement(words)?,
         "-b" => {
-            options.buffer_s = words.number("a number of seconds above 0", |seconds| seconds > 0.0)?;
+            options.buffer_s =
+                words.number("a number of seconds above 0", |seconds| seconds > 0.0)?;
         }
         "-rmp" => {
             let wanted = "the number of a quality, from 0";
@@ -336,7 +338,8 @@ impl<'a> Words<'a> {
 
 /// Whether a word begins as an option does: `-b`, not `-5`.
 fn is_option(word: &str) -> bool {
-    word.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c == '-' || c.is_alphabetic()))
+    word.strip_prefix('-')
+        .is_some_and(|rest| rest.starts_with(|c: char| c == '-' || c.is_alphabetic()))
 }
 
 #[cfg(test)]

@@ -62,10 +62,8 @@ impl Rule {
             Rule::Enhanced(bola) => bola.choose(playback, known),
             Rule::Throughput(rule) => rule.choose(playback, known),
             Rule::Dynamic { bola, throughput, on } => {
-                let (b, t) = (
-                    bola.choose(segment, playback, known),
-                    throughput.choose(playback, known),
-                );
+                let (b, t) =
+                    (bola.choose(segment, playback, known), throughput.choose(playback, known));
                 if *on {
                     *on = !(level < DYNAMIC_MS && b.0 < t.0);
                 } else {
@@ -94,9 +92,7 @@ impl Rule {
             Rule::Enhanced(bola) | Rule::DynamicDash { bola, on: true, .. } => {
                 bola.abandon(progress, level, playback)
             }
-            Rule::Throughput(_)
-            | Rule::Dynamic { .. }
-            | Rule::DynamicDash { on: false, .. } => {
+            Rule::Throughput(_) | Rule::Dynamic { .. } | Rule::DynamicDash { on: false, .. } => {
                 Throughput::abandon(progress, playback, latency)
             }
         }
