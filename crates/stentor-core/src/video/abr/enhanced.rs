@@ -67,7 +67,7 @@ impl BolaE {
             return Choice { quality: carried, wait: Duration::ZERO };
         }
         let seen_s = level_s + self.placeholder_s;
-        let mut quality = self.from_level(view, seen_s);
+        let mut quality = self.preferred(view, seen_s);
         if quality > self.last && quality > carried {
             quality = (self.last.max(carried) + 1).min(self.utilities.len() - 1);
         }
@@ -133,7 +133,7 @@ impl BolaE {
         self.placeholder_s = self.placeholder_s.min(most);
     }
 
-    fn from_level(&self, view: &View<'_>, level_s: f64) -> usize {
+    fn preferred(&self, view: &View<'_>, level_s: f64) -> usize {
         let rates = view.film.rates().iter().map(|rate| rate.0 as f64).zip(&self.utilities);
         let Scale { vp_s, gp } = self.scale;
         best(rates.map(|(rate, utility)| (vp_s * (utility + gp) - level_s) / rate))

@@ -65,8 +65,7 @@ impl<'a> Network<'a> {
         let factor = 1.0 - self.period.latency_ms / playback.movie.segment_ms;
         let effective = self.period.bandwidth_kbps * factor;
         let higher = playback.movie.bitrates_kbps.iter().skip(1);
-        // `>` and not its opposite: the reference compares so, also where there is no number.
-        higher.take_while(|rate| !(**rate > effective)).count()
+        higher.take_while(|rate| **rate <= effective).count()
     }
 
     fn next_period(&mut self, playback: &mut Playback<'_>) {
