@@ -186,27 +186,37 @@ fn timeline(timeline: Node<'_, '_>, findings: &mut Findings) {
     }
 }
 
-/// What an element itself says about its segments; once per element, however many are inside.
-fn segments_of<'a>(node: Node<'a, 'a>) -> Vec<Node<'a, 'a>> {
-    node.children().filter(|child| KINDS.contains(&child.tag_name().name())).take(2).collect()
+/// What an element itself says about its segments.
+#[derive(Clone, Copy)]
+struct Said<'a> {
+    node: Node<'a, 'a>,
+    /// Whether it says how long segments are.
+    timed: bool,
+    /// Whether it is a list of several.
+    several: bool,
+}
+
+/// Looked for once in each element, however many representations are inside.
+fn segments_of<'a>(node: Node<'a, 'a>) -> Vec<Said<'a>> {
+    let own = node.children().filter(|child| KINDS.contains(&child.tag_name().name()));
+    let said = own.map(|node| Said {
+        node,
+        timed: node.has_attribute("duration") || children(node, "SegmentTimeline").next().is_some(),
+        several: children(node, "SegmentURL").nth(1).is_some(),
+    });
+    said.take(2).collect()
 }
 
 /// Checks that what a representation and the elements around it say makes segments.
-fn timing(levels: [&[Node<'_, '_>]; 3], findings: &mut Findings) {
-    let own: Vec<_> = levels.into_iter().flatten().copied().collect();
-    let Some(kind) = own.last().copied() else { return };
-    let same = own.iter().filter(|node| node.tag_name() == kind.tag_name());
-    let mut said = same.clone();
-    let timed = said.any(|node| {
-        node.has_attribute("duration") || children(*node, "SegmentTimeline").next().is_some()
-    });
-    let urls: usize = same.clone().map(|node| children(*node, "SegmentURL").take(2).count()).sum();
-    let needs_time = kind.tag_name().name() == "SegmentTemplate" || urls > 1;
-    if needs_time && !timed {
+fn timing(levels: [&[Said<'_>]; 3], findings: &mut Findings) {
+    let Some(kind) = levels.into_iter().flatten().last().map(|said| said.node) else { return };
+    let own = levels.into_iter().flatten().filter(|said| said.node.tag_name() == kind.tag_name());
+    let template = kind.tag_name().name() == "SegmentTemplate";
+    let timed = own.clone().any(|said| said.timed);
+    if (template || own.clone().any(|said| said.several)) && !timed {
         findings.element(&TIMING, kind, "neither");
     }
-    let template = kind.tag_name().name() == "SegmentTemplate";
-    if template && !same.clone().any(|node| node.has_attribute("media")) {
+    if template && !own.clone().any(|said| said.node.has_attribute("media")) {
         findings.element(&MEDIA, kind, "none");
     }
 }

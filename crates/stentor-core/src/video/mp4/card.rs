@@ -61,8 +61,8 @@ mod tests {
     fn what_is_written_can_be_read() {
         let large = picture("1-7");
         assert_eq!(large.len(), 23);
-        assert_eq!(large[6].trim_end(), "           ##              ######");
-        assert_eq!(large[10].trim_end(), "           ##    ######        ##");
+        assert_eq!(large[6].trim_end(), "           ##            ######");
+        assert_eq!(large[10].trim_end(), "           ##    ######      ##");
         let small = picture("63-1048575");
         assert_eq!(small[9], "### ###      #  ### # # ### ### ### ### ");
     }
