@@ -57,7 +57,8 @@ impl Upper {
     /// `spill`, which is cleared first. Returns how many bytes of `input` were taken (at least one
     /// unless it is empty; those beyond are untouched) and the answer, of at most 3 bytes for each
     /// taken or held. It may be empty: then all is held.
-    #[inline]
+    // Inlined always: the service calls it for each short request.
+    #[inline(always)]
     pub fn feed<'a>(&mut self, input: &'a mut [u8], spill: &'a mut Vec<u8>) -> (usize, &'a [u8]) {
         spill.clear();
         if self.case == Case::Ascii {

@@ -4,10 +4,12 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
 use super::knobs::RATE_MAX;
+use crate::units::BitRate;
 
 /// What one line of a Mahimahi trace lets through, in bytes.
 pub const OPPORTUNITY_BYTES: u64 = 1500;
@@ -103,6 +105,30 @@ impl Trace {
         }
     }
 
+    /// A table of stretches: how long each lasts, and how fast the link is in it.
+    ///
+    /// # Errors
+    /// When nothing would ever pass, no time at all, or too many stretches.
+    pub fn of_stretches(
+        stretches: impl IntoIterator<Item = (Duration, BitRate)>,
+    ) -> Result<Trace, TraceError> {
+        let (mut rows, mut end_ns, mut passed): (Vec<Row>, u64, u128) = (Vec::new(), 0, 0);
+        for (length, rate) in stretches {
+            let length = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+            end_ns = end_ns.saturating_add(length).min(TIME_MAX_S * 1_000_000_000);
+            let begin = rows.last().map_or(0, |row| row.end_ns);
+            let bps = rate.0.min(RATE_MAX.0);
+            passed += u128::from(end_ns - begin) * u128::from(bps);
+            if end_ns > begin {
+                rows.push(Row { end_ns, bps, passed });
+            }
+            if rows.len() > TRACE_LINES_MAX {
+                return Err(TraceError::TooLong);
+            }
+        }
+        table_of(rows).map(Trace::Table)
+    }
+
     /// What it lets through in the mean, in bit/s.
     pub fn mean_bps(&self) -> f64 {
         let bits = match self {
@@ -195,6 +221,10 @@ fn table<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Result<Table, Tra
             rows.push(Row { end_ns: before.end_ns + length, bps, passed });
         }
     }
+    table_of(rows)
+}
+
+fn table_of(rows: Vec<Row>) -> Result<Table, TraceError> {
     match rows.last() {
         None => Err(TraceError::NoTime),
         Some(row) if row.passed == 0 => Err(TraceError::NoBandwidth),
@@ -254,6 +284,18 @@ mod tests {
         check("0 1\n1 nan", "line 2: \"1 nan\" is not two numbers");
         check("0 1\n1 1 1", "line 2: \"1 1 1\" is not two numbers");
         check("0 1\n1 1e9", "line 2: \"1 1e9\" is not two numbers");
+    }
+
+    #[test]
+    fn stretches_are_a_table() {
+        let ms = Duration::from_millis;
+        let of = |rows: &[(u64, u64)]| {
+            Trace::of_stretches(rows.iter().map(|(length, bps)| (ms(*length), BitRate(*bps))))
+        };
+        assert_eq!(of(&[(500, 2_000_000), (0, 7), (1500, 500_000)]), "0 9\n0.5 2\n2 0.5".parse());
+        assert_eq!(of(&[]), Err(TraceError::NoTime));
+        assert_eq!(of(&[(0, 5)]), Err(TraceError::NoTime));
+        assert_eq!(of(&[(9, 0)]), Err(TraceError::NoBandwidth));
     }
 
     #[test]

@@ -67,6 +67,13 @@ impl Transmitter {
     }
 }
 
+impl Trace {
+    /// When the first `bytes` of a transfer have passed that begins at `start` and is alone.
+    pub fn passes(&self, start: Moment, bytes: u64) -> Moment {
+        Transmitter::new(None, Some(self)).send(start, bytes, false)
+    }
+}
+
 fn later(start: Moment, nanoseconds: u128) -> Moment {
     let nanoseconds = u64::try_from(nanoseconds).unwrap_or(u64::MAX);
     Moment::from_nanos(start.as_nanos().saturating_add(nanoseconds))

@@ -2,9 +2,9 @@
 //!
 //! `program` runs it; `both`, `serve`, `send`, `fetch`, `trace`, `load`, `impair`, `qualify`, `peer` and
 //! `learn` are a module for each verb, `impair_api` is Toxiproxy's API, `lab` and `trace_link` are the
-//! link between two private networks; `lecture` puts the lecture's programs at either end; `samples`
-//! are records of traces, which `trace_files` and `trace_measures` judge and time as files; `help`
-//! keeps the golden help; `tidy` keeps what a compiler cannot.
+//! link between two private networks; `film` is judged by ffmpeg; `lecture` puts the lecture's
+//! programs at either end; `samples` are records of traces, which `trace_files` and `trace_measures`
+//! judge and time as files; `help` keeps the golden help; `tidy` keeps what a compiler cannot.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,6 +16,7 @@
 
 mod both;
 mod fetch;
+mod film;
 mod help;
 mod impair;
 mod impair_api;
