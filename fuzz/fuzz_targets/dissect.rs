@@ -29,6 +29,7 @@ fuzz_target!(|data: &[u8]| {
             link,
             bytes: bytes.into(),
             length: bytes.len() as u32,
+            crossing: None,
         });
     }
     let explained = Explained::of(&record);
