@@ -178,7 +178,7 @@ impl Schedule {
 
     /// Ends the schedule: how many of those intended from `from` to `now` were still to be taken,
     /// which are those that were offered and never sent. In the closed loop there are none. Takes
-    /// no longer for more of them; of a Poisson process, the number of more than [`DRAWN_MAX`] is
+    /// no longer for more of them; of a Poisson process, the number of more than `DRAWN_MAX` is
     /// their mean.
     pub fn give_up(&mut self, from: Moment, now: Moment) -> u64 {
         if let Some(before) = from.as_nanos().checked_sub(1) {

@@ -30,7 +30,7 @@ struct Way {
 /// room for it.
 ///
 /// Dynamic programming over chunks. A way is dropped when another to the same quality is as early,
-/// runs dry as late and has as much value; of the rest the [`KEPT`] best are followed.
+/// runs dry as late and has as much value; of the rest the `KEPT` best are followed.
 pub fn plan(film: &Film, network: &Network, policy: Policy) -> Vec<usize> {
     let mut steps: Vec<Vec<Way>> = Vec::with_capacity(film.chunks().len());
     let begin = Way {
