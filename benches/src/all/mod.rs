@@ -118,7 +118,7 @@ fn pace(quick: bool) -> Pace {
     let hurry = Instant::now() + HURRY;
     match quick {
         true => Pace { rounds: 2, warm: ms(20), span: ms(80), repeats: 0, hurry },
-        false => Pace { rounds: 8, warm: ms(150), span: ms(700), repeats: 3, hurry },
+        false => Pace { rounds: 8, warm: ms(60), span: ms(200), repeats: 3, hurry },
     }
 }
 
