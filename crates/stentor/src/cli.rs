@@ -9,7 +9,7 @@ use crate::complaint::{Complaint, Exit};
 use crate::report::console;
 #[cfg(target_os = "linux")]
 use crate::verbs::trace;
-use crate::verbs::{both, fetch, generate, impair, learn, load, peer, qualify, send, serve};
+use crate::verbs::{both, fetch, generate, impair, learn, load, peer, qualify, send, serve, video};
 
 /// Which letters have capitals depends on the version of Unicode.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (Unicode 17.0.0)");
@@ -62,6 +62,8 @@ enum Verb {
     Qualify(Box<qualify::Args>),
     /// Talks to an equal: each listens and dials, with no server between
     Peer(peer::Args),
+    /// Serves, plays and checks stored video, and shows what its two buffers do
+    Video(video::Args),
     /// Runs a lesson of the lecture for real and shows its evidence
     Learn(learn::Args),
     /// Writes completions, man pages and JSON Schemas
@@ -105,6 +107,7 @@ fn act(cli: Cli) -> Result<Exit, Complaint> {
         Some(Verb::Impair(args)) => impair::run(*args),
         Some(Verb::Qualify(args)) => qualify::run(*args),
         Some(Verb::Peer(args)) => peer::run(args),
+        Some(Verb::Video(args)) => video::run(args),
         Some(Verb::Learn(args)) => learn::run(args),
         Some(Verb::Generate(args)) => generate::run(args),
     }

@@ -15,4 +15,5 @@ pub mod serve;
 pub mod tls;
 #[cfg(target_os = "linux")]
 pub mod trace;
+pub mod video;
 pub mod wire;

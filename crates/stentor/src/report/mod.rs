@@ -15,3 +15,4 @@ pub mod record;
 #[cfg(test)]
 mod samples;
 pub mod svg;
+pub mod video;

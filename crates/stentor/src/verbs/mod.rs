@@ -16,3 +16,4 @@ pub mod send;
 pub mod serve;
 #[cfg(target_os = "linux")]
 pub mod trace;
+pub mod video;

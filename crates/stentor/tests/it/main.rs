@@ -38,3 +38,4 @@ mod trace_files;
 #[cfg(target_os = "linux")]
 mod trace_link;
 mod trace_measures;
+mod video;

@@ -12,6 +12,7 @@ pub mod qualify;
 pub mod schema;
 pub mod send;
 pub mod serve;
+pub mod video;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,0 +1,1 @@
+//! Fetches a manifest and all that it names, and measures it.

@@ -1,0 +1,6 @@
+//! Drivers of stored video: the origin's server, the player's sockets, the fetching of a check.
+
+pub mod check;
+pub mod origin;
+pub mod outcome;
+pub mod play;

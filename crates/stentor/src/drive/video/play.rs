@@ -1,0 +1,1 @@
+//! The player's sockets: manifests and chunks over HTTP, every read timed.

@@ -1,0 +1,1 @@
+//! The JSON of `video`: a mirror for each of its parts.

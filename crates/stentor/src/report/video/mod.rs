@@ -1,0 +1,1 @@
+//! The reports of stored video: what a session was like, as text and as pictures.

@@ -1,0 +1,1 @@
+//! What a film is simulated over: a trace in one of the forms of the field.

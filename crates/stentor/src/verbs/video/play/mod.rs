@@ -1,0 +1,12 @@
+//! `stentor video play`.
+
+use crate::complaint::{Complaint, Exit};
+
+/// The arguments of `video play`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs it.
+pub(super) fn run(_args: Args) -> Result<Exit, Complaint> {
+    Ok(Exit::Good)
+}

@@ -1,0 +1,12 @@
+//! `stentor video serve`.
+
+use crate::complaint::{Complaint, Exit};
+
+/// The arguments of `video serve`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs it.
+pub(super) fn run(_args: Args) -> Result<Exit, Complaint> {
+    Ok(Exit::Good)
+}

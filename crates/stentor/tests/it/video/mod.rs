@@ -1,0 +1,5 @@
+//! Stored video: the origin, the player and the check.
+
+mod check;
+mod play;
+mod serve;
