@@ -1,1 +1,4 @@
 //! The JSON of `video`: a mirror for each of its parts.
+
+pub mod film;
+pub mod serve;
