@@ -3,5 +3,7 @@
 pub mod film;
 pub mod network;
 mod numbers;
+pub mod predict;
+pub mod sabre;
 
 pub use numbers::Malformed;
