@@ -1,0 +1,91 @@
+// What a player told, put together: what is drawn, and what is measured.
+//
+// Between two events the level is a straight line, because film is either played or not. So a point at
+// each event is the whole course, and nothing is sampled.
+
+export class Record {
+  /** [at_s, level_s] of the level's course. */
+  points = [];
+  /** { at_s, until_s } of each freeze; until_s is null while it lasts. */
+  freezes = [];
+  /** The same of the time that somebody held the film. */
+  holds = [];
+  /** What arrived, in its order. */
+  chunks = [];
+  /** The request that is under way: { chunk, quality, at_s, received, now_s }. */
+  running = null;
+  started_s = null;
+  full_s = null;
+  ended_s = null;
+
+  take(event) {
+    const { what, at_s, level_s } = event;
+    // Bytes of a chunk do not change the level; its last byte does.
+    if (what !== "read" && what !== "request" && what !== "failed") {
+      this.points.push([at_s, event.before_s ?? level_s]);
+      if (what === "arrived") { this.points.push([at_s, level_s]); }
+    }
+    this[`_${what}`]?.(event);
+  }
+
+  _request({ chunk, quality, at_s }) {
+    this.running = { chunk, quality, at_s, received: 0, now_s: at_s };
+  }
+
+  _read({ received, at_s }) {
+    if (this.running) { Object.assign(this.running, { received, now_s: at_s }); }
+  }
+
+  _failed() { this.running = null; }
+
+  _arrived(event) {
+    this.running = null;
+    this.chunks.push(event);
+  }
+
+  _started({ at_s }) { this.started_s = at_s; }
+
+  _stalled({ at_s }) { this.freezes.push({ at_s, until_s: null }); }
+
+  _resumed({ at_s }) { this.freezes.at(-1).until_s = at_s; }
+
+  _full({ at_s }) { this.full_s ??= at_s; }
+
+  _held({ at_s }) {
+    if (this.holds.at(-1)?.until_s !== null) { this.holds.push({ at_s, until_s: null }); }
+  }
+
+  _released({ at_s }) {
+    const hold = this.holds.at(-1);
+    if (hold && hold.until_s === null) { hold.until_s = at_s; }
+  }
+
+  _ended({ at_s }) { this.ended_s = at_s; }
+
+  /** x: what arrived, by the time that requests were under way, in bit/s; null before the first. */
+  get arrival_bps() {
+    const busy_s = this.chunks.reduce((sum, chunk) => sum + chunk.came_s - chunk.asked_s, 0);
+    return busy_s > 0 ? this.#bits(this.chunks) / busy_s : null;
+  }
+
+  /** R: what arrived, by the time that it plays, in bit/s; null before the first chunk. */
+  get playout_bps() {
+    const seconds = this.chunks.reduce((sum, chunk) => sum + chunk.seconds, 0);
+    return seconds > 0 ? this.#bits(this.chunks) / seconds : null;
+  }
+
+  /** The bits of the first so many seconds of film, as far as they have come. */
+  bits_of(seconds) {
+    let [bits, left] = [0, seconds];
+    for (const chunk of this.chunks) {
+      const part = Math.min(1, left / chunk.seconds);
+      bits += chunk.bytes * 8 * part;
+      left -= chunk.seconds * part;
+      if (left <= 0) { break; }
+    }
+    // What has not come yet is taken to be like what has.
+    return left > 0 ? bits + left * (this.playout_bps ?? 0) : bits;
+  }
+
+  #bits(chunks) { return chunks.reduce((sum, chunk) => sum + chunk.bytes * 8, 0); }
+}
