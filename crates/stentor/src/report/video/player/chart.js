@@ -3,7 +3,7 @@
 // They are SVG: a reader may enlarge them, and they are light or dark with the page. Each is a few paths,
 // drawn anew some times a second.
 
-import { rate, seconds } from "./words.js";
+import { axis, seconds } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 /** Room for the numbers on the left, and for the names of lines on the right. */
@@ -11,9 +11,9 @@ const LEFT = 44;
 const RIGHT = 66;
 /** The strips from the top: where each begins, and how high it is. */
 const LEVEL = { top: 18, height: 150 };
-const RATES = { top: 200, height: 110 };
-const QUALITY = { top: 342, height: 66 };
-const HEIGHT = 436;
+const RATES = { top: 204, height: 110 };
+const QUALITY = { top: 350, height: 66 };
+const HEIGHT = 444;
 /** Ends of the time axis, in seconds; then whole hours. */
 const SPANS = [15, 30, 60, 120, 180, 300, 450, 600, 900, 1200, 1800, 2700];
 /** A chunk that comes faster than so many times the highest rate ends at the strip's upper edge. */
@@ -32,6 +32,14 @@ function step(end, most) {
 function steps(end, most) {
   const width = step(end, most);
   return Array.from({ length: Math.floor(end / width + 1e-9) + 1 }, (_, at) => at * width);
+}
+
+/** Steps of the time axis, in seconds. */
+const TICKS = [1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600];
+
+function ticks(end, most) {
+  const width = TICKS.find((tick) => end / tick <= most) ?? Math.ceil(end / most / 3600) * 3600;
+  return Array.from({ length: Math.floor(end / width) + 1 }, (_, at) => at * width);
 }
 
 /** "1:30" from a minute on. */
@@ -119,12 +127,12 @@ export class Chart {
     this.#title(RATES, "rates");
     this.#title(QUALITY, "quality");
     for (const level of steps(highest, 5)) { this.#rung(scale.level(level), level); }
-    for (const bps of steps(ceiling, 4)) { this.#rung(scale.rate(bps), bps === 0 ? "0" : short(bps)); }
+    for (const bps of steps(ceiling, 5)) { this.#rung(scale.rate(bps), bps === 0 ? "0" : axis(bps)); }
     const every = Math.ceil(rates_bps.length / 6);
     rates_bps.forEach((bps, quality) => {
       if (quality % every === 0) { this.#rung(scale.quality(quality), quality); }
     });
-    for (const at_s of steps(end, this.#width > 500 ? 8 : 4)) {
+    for (const at_s of ticks(end, this.#width > 500 ? 8 : 4)) {
       const place = { x: scale.x(at_s), y: HEIGHT - 8, "text-anchor": "middle" };
       this.#add(this.#grid, "text", place, clock(at_s));
     }
@@ -134,7 +142,7 @@ export class Chart {
   }
 
   #title({ top }, words) {
-    this.#add(this.#grid, "text", { x: LEFT, y: top - 6, class: "title" }, words);
+    this.#add(this.#grid, "text", { x: LEFT, y: top - 8, class: "title" }, words);
   }
 
   #rung(y, words) {
@@ -193,7 +201,6 @@ export class Chart {
 
 const speed = ({ bytes, asked_s, came_s }) => bytes * 8 / Math.max(came_s - asked_s, 1e-6);
 const playout = ({ bytes, seconds }) => bytes * 8 / seconds;
-const short = (bps) => rate(bps).replace("bit/s", "").replace("\u00a0", "").replace(/\.0+(?=\D|$)/, "");
 
 function upwards({ top, height }, highest) {
   return (value) => top + height * (1 - Math.min(Math.max(value / highest, 0), 1));

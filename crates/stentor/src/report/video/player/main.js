@@ -29,6 +29,11 @@ function element(name, text, kind) {
   return made;
 }
 
+/** Writes what is new: text that is replaced by itself would lose what a reader has selected in it. */
+function write(place, text) {
+  if (place.textContent !== text) { place.textContent = text; }
+}
+
 /** What the form says; a field that is wrong keeps its last value. */
 class Settings {
   #fields = { start: 4, resume: 4, buffer: 25 };
@@ -97,6 +102,8 @@ class Showing {
   #record = new Record();
   #player;
   #trouble = null;
+  /** Whether the last request failed. */
+  #failing = false;
 
   constructor(film, settings, video, chart) {
     [this.#film, this.#settings, this.#video, this.#chart] = [film, settings, video, chart];
@@ -114,7 +121,9 @@ class Showing {
     if (event.what === "arrived") { this.#log(event); }
     if (event.what === "failed") { this.#logFailure(event); }
     if (event.what === "broken") { this.#trouble = event.message; }
-    if (event.what !== "read") { this.#say(event); }
+    if (event.what === "read") { return; }
+    this.#say(event);
+    by("rows").replaceChildren(...rows(this.#record, this.#settings, this.#film).map(figure));
   }
 
   #row(cells, kind) {
@@ -130,10 +139,9 @@ class Showing {
       seconds(asked_s, 2), path(url), `${status}`, bytes(size), milliseconds(latency_s),
       milliseconds(took_s), rate(size * 8 / Math.max(took_s, 1e-6)), seconds(level_s),
     ].map((text) => element("td", text));
-    const { length } = this.#record.chunks;
     cells[5].title = `${count(reads, "read")}, the longest silence ${milliseconds(silence_s)}`;
-    this.#row(cells, length > 1 && this.#record.chunks.at(-2).quality !== this.#record.chunks.at(-1).quality
-      ? "switched" : "");
+    const [before, last] = this.#record.chunks.slice(-2);
+    this.#row(cells, last && before.quality !== last.quality ? "switched" : "");
   }
 
   #logFailure({ at_s, message, again, chunk }) {
@@ -152,11 +160,13 @@ class Showing {
       resumed: "Playing again.",
       held: who ? `Held by ${who}. Press Play.` : "Paused. The buffer goes on filling up to B.",
       released: "Playing.",
+      arrived: this.#failing && "It came after all.",
       failed: `${message}. ${again ? "Asking again." : ""}`,
       ended: `Played to the end in ${seconds(at_s)}.`,
     }[what];
-    if (words && words !== by("state").textContent) { by("state").textContent = words; }
-    by("state").classList.toggle("trouble", what === "failed" || what === "stalled");
+    if (words) { write(by("state"), words); }
+    if (what === "failed" || what === "arrived") { this.#failing = what === "failed"; }
+    if (words) { by("state").classList.toggle("trouble", this.#failing || what === "stalled"); }
   }
 
   draw() {
@@ -167,14 +177,14 @@ class Showing {
       const shown = { now_s: until_s, level_s, settings: this.#settings, rates_bps };
       this.#chart.draw(this.#record, shown);
     }
-    by("rows").replaceChildren(...rows(this.#record, this.#settings, this.#film).map(figure));
     const { totalVideoFrames, droppedVideoFrames } = this.#video.getVideoPlaybackQuality();
-    by("frames").textContent = `${count(this.#record.chunks.length, "chunk")} of `
-      + `${this.#film.qualities[0].chunks.length}; ${count(totalVideoFrames, "picture")} decoded, `
-      + `${droppedVideoFrames} dropped. The newest request stands first.`;
-    by("play").textContent = this.over ? "Play again" : held ? "Go on" : "Pause";
+    write(by("frames"), `${count(this.#record.chunks.length, "chunk")} of `
+      + `${this.#film.qualities[0].chunks.length} fetched, ${count(totalVideoFrames, "picture")} decoded, `
+      + `${droppedVideoFrames} dropped (browsers count one at each end of a freeze). `
+      + "The newest request stands first.");
+    write(by("play"), this.over ? "Play again" : held ? "Go on" : "Pause");
     if (this.#trouble && phase === "failed") {
-      by("state").textContent = this.#trouble;
+      write(by("state"), this.#trouble);
       by("state").classList.add("trouble");
     }
   }

@@ -6,7 +6,7 @@
 // did: playing begins with its event `playing` and freezes with its event `waiting`.
 
 import { DownloadError, download } from "./download.js";
-import { Estimator, RULES } from "./rules.js";
+import { Estimator, rules } from "./rules.js";
 
 /** A request is given up when nothing has come for so long. */
 const PATIENCE_S = 10;
@@ -38,6 +38,7 @@ export class Player {
   #tell;
   #control = new AbortController();
   #estimator = new Estimator();
+  #rules = rules();
   /** starting, playing, frozen, ended or stopped. */
   #phase = "starting";
   /** Whether the person or the browser holds the film. */
@@ -103,6 +104,7 @@ export class Player {
 
   /** Holds the picture; fetching goes on until the buffer is full. */
   hold() {
+    if (this.#held) { return; }
     this.#held = true;
     this.#video.pause();
     this.#say("held");
@@ -110,6 +112,7 @@ export class Player {
 
   /** Lets it go on, if it was playing. */
   release() {
+    if (!this.#held) { return; }
     this.#held = false;
     this.#say("released");
     if (this.#phase === "playing") { this.#go(); } else { this.#begin(); }
@@ -210,7 +213,7 @@ export class Player {
   #go() {
     this.#video.play().catch((error) => {
       // A pause in the meantime is an answer too.
-      if (error.name === "AbortError") { return; }
+      if (error.name === "AbortError" || this.#held) { return; }
       this.#held = true;
       this.#say("held", { by: `the browser (${error.message})` });
     });
@@ -266,7 +269,7 @@ export class Player {
 
   #choose(chunk_s) {
     const { rule, quality, buffer_s } = this.#settings;
-    return RULES[rule]({
+    return this.#rules[rule]({
       rates_bps: this.#film.qualities.map((quality) => quality.rate_bps),
       chunk_s,
       level_s: this.level_s,

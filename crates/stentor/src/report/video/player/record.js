@@ -19,48 +19,28 @@ export class Record {
   ended_s = null;
 
   take(event) {
-    const { what, at_s, level_s } = event;
+    const { what, at_s, level_s, before_s } = event;
     // Bytes of a chunk do not change the level; its last byte does.
-    if (what !== "read" && what !== "request" && what !== "failed") {
-      this.points.push([at_s, event.before_s ?? level_s]);
-      if (what === "arrived") { this.points.push([at_s, level_s]); }
+    if (!["read", "failed"].includes(what)) { this.points.push([at_s, before_s ?? level_s]); }
+    if (what === "arrived") { this.points.push([at_s, level_s]); }
+    switch (what) {
+      case "request": this.#request(event); break;
+      case "read": Object.assign(this.running, { received: event.received, now_s: at_s }); break;
+      case "failed": this.running = null; break;
+      case "arrived": this.running = null; this.chunks.push(event); break;
+      case "started": this.started_s = at_s; break;
+      case "stalled": this.freezes.push({ at_s, until_s: null }); break;
+      case "resumed": this.freezes.at(-1).until_s = at_s; break;
+      case "held": this.holds.push({ at_s, until_s: null }); break;
+      case "released": this.holds.at(-1).until_s = at_s; break;
+      case "full": this.full_s ??= at_s; break;
+      case "ended": this.ended_s = at_s; break;
     }
-    this[`_${what}`]?.(event);
   }
 
-  _request({ chunk, quality, at_s }) {
+  #request({ chunk, quality, at_s }) {
     this.running = { chunk, quality, at_s, received: 0, now_s: at_s };
   }
-
-  _read({ received, at_s }) {
-    if (this.running) { Object.assign(this.running, { received, now_s: at_s }); }
-  }
-
-  _failed() { this.running = null; }
-
-  _arrived(event) {
-    this.running = null;
-    this.chunks.push(event);
-  }
-
-  _started({ at_s }) { this.started_s = at_s; }
-
-  _stalled({ at_s }) { this.freezes.push({ at_s, until_s: null }); }
-
-  _resumed({ at_s }) { this.freezes.at(-1).until_s = at_s; }
-
-  _full({ at_s }) { this.full_s ??= at_s; }
-
-  _held({ at_s }) {
-    if (this.holds.at(-1)?.until_s !== null) { this.holds.push({ at_s, until_s: null }); }
-  }
-
-  _released({ at_s }) {
-    const hold = this.holds.at(-1);
-    if (hold && hold.until_s === null) { hold.until_s = at_s; }
-  }
-
-  _ended({ at_s }) { this.ended_s = at_s; }
 
   /** x: what arrived, by the time that requests were under way, in bit/s; null before the first. */
   get arrival_bps() {

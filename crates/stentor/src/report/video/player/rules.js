@@ -2,11 +2,15 @@
 //
 // A rule sees { rates_bps, chunk_s, level_s, capacity_s, last, estimate, wanted } and answers with a
 // quality. `stentor video play` has the same rules under the same names, and more of them.
+// "The insufficient-buffer rule", below, is of Spiteri et al., MMSys 2018, section 4.3.
 
 /** Half-lives of the two means, in seconds of downloading; the cautious one counts. */
 const HALF_LIVES_S = [3, 8];
 /** How much of the estimated throughput is used. */
 const USED = 0.9;
+/** How much of what the buffer carries may be counted on: at first, and at least. */
+const SAFETY_FIRST = 0.9;
+const SAFETY_LEAST = 0.5;
 /** Where the buffer-based rule leaves the lowest quality and reaches the highest, as parts of B. */
 const RESERVOIR = 0.375;
 const UPPER = 0.9;
@@ -57,11 +61,27 @@ function fixed({ rates_bps, wanted }) {
 }
 
 /** The highest quality whose chunk comes, latency included, in the time that it plays. */
-function throughput({ rates_bps, chunk_s, estimate }) {
-  if (!estimate) { return 0; }
+function carried({ rates_bps, chunk_s, estimate }) {
   const comes = (bps) => estimate.latency_s + chunk_s * bps / (USED * estimate.bps) <= chunk_s;
   const above = rates_bps.findIndex((bps, quality) => quality > 0 && !comes(bps));
   return above < 0 ? rates_bps.length - 1 : above - 1;
+}
+
+/**
+ * The throughput rule with its insufficient-buffer rule: a chunk has to come before the buffer is empty,
+ * with some safety, which falls by a tenth with each chunk.
+ */
+function throughput() {
+  let safety = SAFETY_FIRST;
+  return (view) => {
+    const { rates_bps, chunk_s, level_s, estimate } = view;
+    if (!estimate) { return 0; }
+    const safe_bits = safety * (level_s - estimate.latency_s) * estimate.bps;
+    safety = Math.max(safety * SAFETY_FIRST, SAFETY_LEAST);
+    const quality = carried(view);
+    const above = rates_bps.findIndex((bps, index) => index > 0 && bps * chunk_s > safe_bits);
+    return above < 0 ? quality : Math.min(quality, above - 1);
+  };
 }
 
 /**
@@ -86,5 +106,5 @@ function buffer({ rates_bps, level_s, capacity_s, last }) {
   return now;
 }
 
-/** The rules by their names. */
-export const RULES = { fixed, throughput, bba0: buffer };
+/** The rules by their names, for one session. */
+export const rules = () => ({ fixed, throughput: throughput(), bba0: buffer });

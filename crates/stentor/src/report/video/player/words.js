@@ -10,6 +10,12 @@ function scaled(number, unit) {
   return `${value.toFixed(digits)}\u00a0${letter}${unit}`;
 }
 
+/** As short as it is exact, for an axis: "1.5M". */
+export function axis(number) {
+  const [factor, letter] = STEPS.find(([factor]) => number >= factor) ?? [1, ""];
+  return `${Number((number / factor).toFixed(2))}${letter}`;
+}
+
 export const bits = (number) => scaled(number, "bit");
 export const bytes = (number) => scaled(number, "B");
 export const rate = (bps) => scaled(bps, "bit/s");
