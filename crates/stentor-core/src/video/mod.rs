@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod mp4;
 pub mod network;
 pub mod player;
+pub mod pace;
 pub mod predict;
 pub mod sabre;
 pub mod session;
