@@ -5,6 +5,7 @@
 //! sees of it is left to the verb and to `report`.
 
 pub mod counsel;
+pub mod progressive;
 mod recorder;
 pub mod script;
 mod session;
