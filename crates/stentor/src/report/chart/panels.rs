@@ -4,14 +4,14 @@
 use std::fmt::Write;
 
 use super::lines::{Plot, dot, is_empty, nothing, places, stacked, within, x_grid};
-use super::{Band, Chart, Hue, Series, WIDTH, alone, escape, extent, figure, pixel, text};
+use super::{Band, Chart, Series, WIDTH, alone, escape, extent, figure, pixel, text};
 
-/// Pixels above the first panel: the title and what a pointer is told.
-const HEAD: f64 = 62.0;
+/// Pixels above the first panel: the title, and what a pointer is told.
+const HEAD: u32 = 62;
 /// Pixels of a panel above its plot, below the one before.
-const CAPTION: f64 = 34.0;
+const CAPTION: u32 = 34;
 /// Pixels below the last panel, for the words of its axis.
-const FOOT: f64 = 44.0;
+const FOOT: u32 = 44;
 
 /// Charts over the same x.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,8 +43,7 @@ impl Panels {
     fn height(&self) -> u32 {
         let plots: u32 = self.charts.iter().map(|chart| chart.height).sum();
         let panels = u32::try_from(self.charts.len()).unwrap_or(u32::MAX);
-        // HEAD, CAPTION and FOOT.
-        panels.saturating_mul(34).saturating_add(plots).saturating_add(62 + 44)
+        panels.saturating_mul(CAPTION).saturating_add(plots).saturating_add(HEAD + FOOT)
     }
 
     fn body(&self) -> String {
@@ -74,10 +73,10 @@ impl Panels {
     /// The frame of each panel; all have the same left and right, and the same x.
     fn plots<S: AsRef<[Series]>>(&self, drawn: &[S]) -> Vec<Plot> {
         let mut plots: Vec<Plot> = Vec::new();
-        let mut top = HEAD;
+        let mut top = f64::from(HEAD);
         for (chart, stacked) in self.charts.iter().zip(drawn) {
             let mut plot = Plot::of(chart, stacked.as_ref());
-            plot.top = top + CAPTION;
+            plot.top = top + f64::from(CAPTION);
             plot.bottom = plot.top + f64::from(chart.height);
             top = plot.bottom;
             plots.push(plot);
@@ -111,10 +110,11 @@ impl Panels {
     /// have none of them: there the blocks answer.
     fn slots(&self, body: &mut String, plots: &[Plot]) {
         let (Some(first), Some(last)) = (plots.first(), plots.last()) else { return };
+        let unit = self.charts.first().map(|chart| chart.x.unit).unwrap_or_default();
         let asked = self.charts.iter().filter(|chart| chart.spans.is_empty());
         let values = asked.flat_map(|chart| super::axis::values(&chart.series, |point| point.0));
         for (at, (from, to)) in places(values, first) {
-            let (mut said, mut caught) = (vec![first.unit_of_x(at.0)], String::new());
+            let (mut said, mut caught) = (vec![unit.said(at.0)], String::new());
             for (chart, plot) in self.charts.iter().zip(plots) {
                 let told = asks(&mut caught, chart, plot, at, (from, to));
                 said.extend(told);
@@ -122,12 +122,12 @@ impl Panels {
             let _ = writeln!(
                 body,
                 "<g class=\"slot\"><title>{}</title><path class=\"hair\" d=\"M{} {}V{}\"/>{caught}",
-                escape(&said.join("\n")),
+                said.iter().map(|one| escape(one)).collect::<Vec<_>>().join("\n"),
                 pixel(at.1),
                 pixel(first.top),
                 pixel(last.bottom),
             );
-            text(body, 18.0, HEAD - 0.0, "readout", &said.join("   "));
+            text(body, 18.0, f64::from(HEAD), "readout", &said.join("   "));
             body.push_str("</g>\n");
         }
     }

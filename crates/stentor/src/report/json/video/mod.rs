@@ -1,1 +1,5 @@
-//! The JSON of `video`: a mirror for each of its parts.
+//! The mirrors of what `video` has to say, a file for each part.
+
+pub mod events;
+pub mod p1203;
+pub mod play;
