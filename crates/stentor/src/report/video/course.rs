@@ -67,8 +67,10 @@ pub enum How {
     Received,
     /// It was given up for another quality.
     Abandoned,
-    /// It failed, or was on its way at the end.
-    Lost,
+    /// It did not come, or not as a whole.
+    Failed,
+    /// It was on its way at the end.
+    Unfinished,
 }
 
 impl Fetched {
@@ -94,7 +96,6 @@ impl Course {
         if let Some(stall) = course.stalls.last_mut().filter(|_| now.stalled) {
             stall.length = now.at.since(stall.at);
         }
-        course.lose(outcome);
         if fetch == Fetch::Progressive && !outcome.samples.is_empty() {
             course.level = outcome.samples.iter().map(|one| (one.at, one.level)).collect();
         }
@@ -115,7 +116,7 @@ impl Course {
         match event.what {
             What::Requested { chunk, quality, level } => {
                 let (asked, ended) = (event.at, outcome.end.max(event.at));
-                let (bytes, how) = (0, How::Lost);
+                let (bytes, how) = (0, How::Unfinished);
                 let request =
                     Fetched { chunk, quality, asked, level, begun: ended, ended, bytes, how };
                 self.fetched.push(request);
@@ -125,6 +126,7 @@ impl Course {
                 self.end(event.at, &download, How::Received);
             }
             What::Abandoned { download, .. } => self.end(event.at, &download, How::Abandoned),
+            What::Failed { download, .. } => self.end(event.at, &download, How::Failed),
             What::Buffer(what) => self.turn(what, now),
         }
         self.mark(now);
@@ -133,7 +135,19 @@ impl Course {
     /// Ends the last request for a chunk.
     fn end(&mut self, at: Moment, download: &stentor_core::video::session::Download, how: How) {
         let mut asked = self.fetched.iter_mut().rev();
-        let request = asked.find(|one| one.chunk == download.chunk && one.how == How::Lost);
+        let request = asked.find(|one| one.chunk == download.chunk && one.how == How::Unfinished);
+        // All chunks of a stream come of one request.
+        let request = match request {
+            None if how == How::Received => {
+                let (chunk, quality) = (download.chunk, download.quality);
+                let before = self.fetched.last().map_or(Moment::START, |one| one.ended);
+                let (level, bytes) = (Duration::ZERO, download.bytes);
+                let (asked, begun, ended) = (before, before, at);
+                self.fetched.push(Fetched { chunk, quality, asked, level, begun, ended, bytes, how });
+                return;
+            }
+            request => request,
+        };
         if let Some(request) = request {
             request.begun = (request.asked + download.latency).min(at);
             (request.ended, request.bytes, request.how) = (at, download.bytes, how);
@@ -161,21 +175,6 @@ impl Course {
             }
             Full => _ = self.full.get_or_insert(now.at),
             Room => {}
-        }
-    }
-
-    /// Ends the requests that failed when they did.
-    fn lose(&mut self, outcome: &Outcome) {
-        for failure in &outcome.account.failures {
-            let lost = |one: &&mut Fetched| {
-                one.how == How::Lost
-                    && (one.chunk, one.quality) == (failure.chunk, failure.quality)
-                    && one.asked <= failure.at
-                    && one.ended > failure.at
-            };
-            if let Some(request) = self.fetched.iter_mut().find(lost) {
-                (request.begun, request.ended) = (failure.at, failure.at);
-            }
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::drive::video::outcome::{Config, Outcome};
 use super::text::WIDTH;
 use crate::report::chart::{self, Axis, Chart, Form, Hue, Series, Unit};
 use crate::report::ladder::lines::pad;
+use crate::report::page::shell::{self, Shell};
 use crate::report::svg::escape;
 
 /// The players of a run.
@@ -187,7 +188,7 @@ pub fn text(config: &Config, crowd: &Crowd, took: Duration, width: usize) -> Str
     text.push('\n');
     super::text::say(&mut text, "  ", &last, width);
     for (what, times) in &crowd.troubles {
-        super::text::say(&mut text, "note: ", &format!("{}: {what}", facts::many(*times, "time")), width);
+        super::text::say(&mut text, "note: ", &format!("{}: {what}", facts::many(*times, "player")), width);
     }
     text
 }
@@ -199,21 +200,17 @@ pub fn svg(config: &Config, crowd: &Crowd) -> String {
 
 /// The players of a run as one HTML file: the picture, and the text below it.
 pub fn html(config: &Config, crowd: &Crowd, took: Duration) -> String {
-    let source = escape(&config.source);
-    let style = format!("{}{}", chart::style(), include_str!("../load/load.css"));
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n\
-         <meta charset=\"utf-8\"/>\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
-         style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\"/>\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-         <meta name=\"color-scheme\" content=\"light dark\"/>\n\
-         <title>stentor video play {source}</title>\n<style>{style}pre {{ margin: 18px; }}</style>\n\
-         </head>\n<body class=\"stentor\">\n<header>\n<h1>stentor video play {source}</h1>\n\
-         </header>\n{}<pre>{}</pre>\n</body>\n</html>\n",
+    let title = format!("stentor video play {}", config.source);
+    let said = text(config, crowd, took, WIDTH);
+    let said: Vec<String> = said.lines().map(escape).collect();
+    let body = format!(
+        "<header>\n<h1>{}</h1>\n</header>\n{}<pre>{}</pre>\n",
+        escape(&title),
         picture(config, crowd).figure("waits"),
-        text(config, crowd, took, WIDTH).lines().map(escape).collect::<Vec<_>>().join("\n")
-    )
+        said.join("\n")
+    );
+    let styles = [chart::style(), shell::REPORT, "pre { margin: 18px; }"];
+    Shell { title: &title, styles: &styles, body: &body, script: None }.html()
 }
 
 /// How long players waited, the luckiest first.

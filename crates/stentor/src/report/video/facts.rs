@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use stentor_core::moment::Moment;
 use stentor_core::video::metrics::{GAMMA_P, REBUFFER_LINEAR, REBUFFER_LOG};
 
 use super::{Report, rate, said};
@@ -44,7 +45,11 @@ pub(super) fn asked(report: &Report<'_>) -> Vec<(&'static str, String)> {
     }
     let mut asked = vec![("film", of_film), ("buffer", buffer(report))];
     let link = config.link.as_ref().map(|words| format!("link {words}"));
-    let x = report.known.arrival.map(|x| format!("x {}", rate(x.0 as f64)));
+    let x = match (report.known.arrival, report.outcome.account.progressive) {
+        (Some(x), _) => Some(format!("x {}", rate(x.0 as f64))),
+        (None, Some(stream)) => Some(format!("x {} as measured", rate(stream.arrival_bps as f64))),
+        (None, None) => None,
+    };
     let seed = config.seed.filter(|_| config.link.is_some()).map(|seed| format!("seed {seed}"));
     let network: Vec<String> = [x, link, seed].into_iter().flatten().collect();
     if !network.is_empty() {
@@ -89,13 +94,13 @@ pub(super) fn facts(report: &Report<'_>) -> Vec<Fact> {
         stalls(report),
         fact(
             "played",
-            format!("{} at {}", said(metrics.played), rate(metrics.mean_bps)),
-            "mean bit rate, weighted with the time each chunk plays",
+            said(metrics.played),
+            format!("at {}, the mean by play time", rate(metrics.mean_bps)),
         ),
         fact(
             "switches",
-            format!("{}, {}", metrics.switches, Unit::BitsPerSecond.said(metrics.switched_bps)),
-            "chunks of another quality than the one before, and the sum of the changes",
+            metrics.switches.to_string(),
+            format!("of quality, by {} altogether", Unit::BitsPerSecond.said(metrics.switched_bps)),
         ),
         requests(report),
         fact(
@@ -103,25 +108,28 @@ pub(super) fn facts(report: &Report<'_>) -> Vec<Fact> {
             Unit::Bytes.said(report.counts.bytes as f64),
             format!("{} of them fetched for nothing", Unit::Bytes.said(metrics.wasted_bytes as f64)),
         ),
+    ];
+    facts.extend(window(report));
+    facts.extend([
         fact(
             "QoE linear",
             decimals(metrics.qoe_linear),
-            format!("sum of R - |change of R|, Mbit/s, less {REBUFFER_LINEAR} for each second stalled"),
+            format!("sum of R - |change of R|, Mbit/s, - {REBUFFER_LINEAR} a second stalled"),
         ),
         fact(
             "QoE log",
             decimals(metrics.qoe_log),
-            format!("the same with R = ln(rate / lowest rate), less {REBUFFER_LOG} for each second"),
+            format!("the same with R = ln(rate/lowest), - {REBUFFER_LOG} a second"),
         ),
         fact(
             "BOLA score",
             decimals(metrics.bola_score),
-            format!("(sum of ln(rate / lowest) - {GAMMA_P} per chunk's time stalled) / chunks of time"),
+            format!("(sum of ln(rate/lowest) - {GAMMA_P} stalled) / length, in chunks"),
         ),
-    ];
+    ]);
     if let Some(distance) = report.distance() {
-        let meaning = "linear QoE per chunk that the best choice of qualities has more";
-        facts.push(fact("to the oracle", decimals(distance), meaning));
+        let meaning = "what the best qualities have more, linear QoE per chunk";
+        facts.push(fact("to oracle", decimals(distance), meaning));
     }
     facts
 }
@@ -131,16 +139,18 @@ fn stalls(report: &Report<'_>) -> Fact {
     if metrics.stalls == 0 {
         return fact("stalls", "none".to_owned(), "playing never stopped after the start");
     }
-    let ratio = Unit::Share.said(metrics.stall_ratio());
-    let value = format!("{}, {}", metrics.stalls, said(metrics.stalled));
     let stalls = &report.course.stalls;
-    let at = stalls.iter().take(MOMENTS_MAX).map(|stall| {
-        said(std::time::Duration::from_nanos(stall.at.as_nanos()))
-    });
+    let at = stalls.iter().take(MOMENTS_MAX).map(|stall| said(stall.at.since(Moment::START)));
     let at: Vec<String> = at.collect();
     let more = stalls.len().saturating_sub(MOMENTS_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    fact("stalls", value, format!("{ratio} of the time after the start; at {}{more}", at.join(", ")))
+    let meaning = format!(
+        "{} altogether, {} of the time after the start; at {}{more}",
+        said(metrics.stalled),
+        Unit::Share.said(metrics.stall_ratio()),
+        at.join(", ")
+    );
+    fact("stalls", metrics.stalls.to_string(), meaning)
 }
 
 fn requests(report: &Report<'_>) -> Fact {
@@ -153,6 +163,17 @@ fn requests(report: &Report<'_>) -> Fact {
         let _ = write!(meaning, " + {} unfinished", counts.unfinished);
     }
     fact("requests", counts.requested.to_string(), meaning)
+}
+
+/// What TCP did with a full buffer, where one request fetched all.
+fn window(report: &Report<'_>) -> Option<Fact> {
+    let stream = report.outcome.account.progressive?;
+    let meaning = format!(
+        "times TCP's window fell to 0, for {} altogether; SO_RCVBUF {}",
+        said(stream.zero_window),
+        Unit::Bytes.said(stream.receive_buffer_bytes as f64)
+    );
+    Some(fact("window 0", stream.zero_windows.to_string(), meaning))
 }
 
 /// A number without a unit.

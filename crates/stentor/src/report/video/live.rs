@@ -146,7 +146,7 @@ impl Live {
                 self.asked = None;
                 self.ended(&download);
             }
-            What::Abandoned { download, .. } => self.ended(&download),
+            What::Abandoned { download, .. } | What::Failed { download, .. } => self.ended(&download),
             What::Buffer(what) => self.turned(what),
         }
     }

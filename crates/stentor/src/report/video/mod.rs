@@ -27,7 +27,7 @@ use stentor_core::video::session::What;
 
 pub use self::course::{Course, Fetched, Stall};
 pub use self::predicted::Predicted;
-pub(in crate::report) use self::predicted::{plays_for_s, total_s, typical_s};
+pub(in crate::report) use self::predicted::{plays_for_s, typical_s};
 use super::chart::Unit;
 use crate::drive::video::outcome::{Config, Outcome};
 
@@ -134,15 +134,26 @@ impl Counts {
                     counts.abandoned += 1;
                     counts.bytes += download.bytes;
                 }
+                What::Failed { download, .. } => {
+                    counts.failed += 1;
+                    counts.bytes += download.bytes;
+                }
                 What::Buffer(_) => {}
             }
         }
-        let came = outcome.samples.last().map_or(0, |sample| sample.received_bytes);
-        counts.bytes = counts.bytes.max(came);
-        let open = counts.requested.saturating_sub(counts.received + counts.abandoned);
-        counts.failed = (outcome.account.failures.len() as u64).min(open);
-        counts.unfinished = open - counts.failed;
+        if let Some(stream) = outcome.account.progressive {
+            counts.stream(outcome, stream.received_bytes >= stream.film_bytes);
+            counts.bytes = stream.received_bytes;
+        }
+        let ended = counts.received + counts.abandoned + counts.failed;
+        counts.unfinished = counts.requested.saturating_sub(ended);
         counts
+    }
+
+    /// One request fetched all chunks: it was received, failed or unfinished.
+    fn stream(&mut self, outcome: &Outcome, whole: bool) {
+        let failed = !whole && outcome.trouble.is_some();
+        (self.received, self.failed) = (u64::from(whole), u64::from(failed));
     }
 }
 
@@ -183,6 +194,10 @@ impl<'a> Report<'a> {
         let trouble = outcome.trouble.as_ref();
         notes.extend(trouble.map(|trouble| format!("{}. {}", trouble.what, trouble.next)));
         for failure in outcome.account.failures.iter().take(FAILURES_MAX) {
+            // The last one may be what ended it all.
+            if trouble.is_some_and(|trouble| trouble.what == failure.what) {
+                continue;
+            }
             let at = said(failure.at.since(Moment::START));
             notes.push(format!("at {at}, chunk {}: {}", failure.chunk, failure.what));
         }
@@ -205,7 +220,7 @@ const FAILURES_MAX: usize = 3;
 fn only_quality(outcome: &Outcome) -> Option<usize> {
     let mut asked = outcome.events.iter().filter_map(|event| match event.what {
         What::Requested { quality, .. } => Some(quality),
-        What::Received(_) | What::Abandoned { .. } | What::Buffer(_) => None,
+        _ => None,
     });
     let first = asked.next()?;
     asked.all(|quality| quality == first).then_some(first)

@@ -1,7 +1,5 @@
-//! A session as one HTML file: figures, the picture, predictions, and a table of all chunks.
-//!
-//! It needs no network, asks for none (its own policy forbids it), and has no script. It is
-//! well-formed XML too.
+//! A session as one HTML file: figures, the picture, predictions, and a table of all chunks. It has no
+//! script.
 
 use std::fmt::Write;
 
@@ -11,6 +9,7 @@ use super::course::How;
 use super::{Report, facts, picture, rate, said};
 use crate::report::chart::{self, Unit};
 use crate::report::json::utc;
+use crate::report::page::shell::{self, Shell};
 use crate::report::svg::escape;
 
 /// Rows of the table of chunks, at most.
@@ -27,23 +26,9 @@ pub fn html(report: &Report<'_>) -> String {
     predicted(&mut body, report);
     meanings(&mut body, report);
     chunks(&mut body, report);
-    let style = format!(
-        "{}{}{}",
-        chart::style(),
-        include_str!("../load/load.css"),
-        include_str!("video.css")
-    );
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n\
-         <meta charset=\"utf-8\"/>\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
-         style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\"/>\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-         <meta name=\"color-scheme\" content=\"light dark\"/>\n\
-         <title>stentor video play {}</title>\n<style>{style}</style>\n</head>\n\
-         <body class=\"stentor\">\n{body}</body>\n</html>\n",
-        escape(&report.config.source)
-    )
+    let title = format!("stentor video play {}", report.config.source);
+    let styles = [chart::style(), shell::REPORT, include_str!("video.css")];
+    Shell { title: &title, styles: &styles, body: &body, script: None }.html()
 }
 
 /// The picture alone, as a file that stands alone.
@@ -92,7 +77,7 @@ fn predicted(body: &mut String, report: &Report<'_>) {
         "<h2>Predicted and measured</h2>\n<table class=\"columns\">\n<tr><th></th><th>formula</th>\
          <th>fluid</th><th>whole chunks</th><th>measured</th></tr>\n",
     );
-    for row in predicted.rows(report.outcome, &report.course) {
+    for row in predicted.rows() {
         let _ = write!(body, "<tr><th>{}</th><td class=\"formula\">{}</td>", row.name, row.formula);
         for value in &row.values {
             let _ = write!(body, "<td class=\"number\">{}</td>", escape(value));
@@ -134,7 +119,8 @@ fn chunks(body: &mut String, report: &Report<'_>) {
         let (class, how) = match one.how {
             How::Received => ("received", ""),
             How::Abandoned => ("lost", "abandoned"),
-            How::Lost => ("lost", "not received"),
+            How::Failed => ("lost", "failed"),
+            How::Unfinished => ("lost", "unfinished"),
         };
         let cells = [
             one.chunk.to_string(),

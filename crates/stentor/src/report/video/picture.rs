@@ -159,6 +159,9 @@ fn bytes(report: &Report<'_>) -> Option<Chart> {
         let window = line(&|one| one.window_bytes);
         drawn.push(series("window offered", Hue::Faded, Form::Dashed, window));
     }
+    if samples.iter().any(|sample| sample.server_bytes.is_some()) {
+        drawn.push(series("server (SIOCOUTQ)", Hue::Third, Form::Line, line(&|one| one.server_bytes)));
+    }
     let shut = samples.iter().filter(|sample| sample.window_bytes == Some(0));
     let shut: Vec<(f64, f64)> = shut.map(|sample| (nanos(sample.at), 0.0)).collect();
     let every = shut.len().div_ceil(MARKS_MAX).max(1);
@@ -221,7 +224,7 @@ fn throughput(report: &Report<'_>) -> Vec<(f64, f64)> {
         return points;
     }
     for one in &report.course.fetched {
-        if let Some(bps) = one.throughput_bps().filter(|_| one.how != How::Lost) {
+        if let Some(bps) = one.throughput_bps().filter(|_| one.how != How::Unfinished) {
             let (begun, ended) = (nanos(one.begun), nanos(one.ended));
             points.extend([(begun, bps), (ended, bps), (ended, f64::NAN)]);
         }
@@ -294,7 +297,7 @@ fn blocks(spans: &mut Vec<Span>, report: &Report<'_>, one: &Fetched, (low, high)
     let (hue, strength) = match one.how {
         How::Received if film.qualities() == 1 => (Hue::First, 0.7),
         How::Received => (Hue::First, 0.3 + 0.7 * one.quality as f64 / highest),
-        How::Abandoned | How::Lost => (Hue::Bad, 0.7),
+        How::Abandoned | How::Failed | How::Unfinished => (Hue::Bad, 0.7),
     };
     spans.push(Span { from: begun, to: ended, low, high, label, hue, strength });
 }
@@ -305,7 +308,8 @@ pub(super) fn told(report: &Report<'_>, one: &Fetched) -> String {
     let how = match one.how {
         How::Received => "received",
         How::Abandoned => "abandoned",
-        How::Lost => "not received",
+        How::Failed => "failed",
+        How::Unfinished => "unfinished",
     };
     let throughput = one.throughput_bps().map_or("–".to_owned(), rate);
     format!(

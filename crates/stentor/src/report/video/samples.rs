@@ -9,11 +9,13 @@ use stentor_core::video::buffer::{self, Policy};
 use stentor_core::video::film::{Chunk, Film};
 use stentor_core::video::metrics::Metrics;
 use stentor_core::video::network::{Network, Period};
-use stentor_core::video::session::{Event, What};
+use stentor_core::video::session::{Download, Event, What};
 use stentor_core::video::simulator;
 
 use super::Known;
-use crate::drive::video::outcome::{Account, Config, Failure, Fetch, Outcome, Sample, Trouble};
+use crate::drive::video::outcome::{
+    Account, Config, Failure, Fetch, Outcome, Progressive, Sample, Trouble,
+};
 
 pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -116,6 +118,7 @@ pub(crate) fn stream() -> (Config, Outcome, Known) {
             received_bytes: came,
             socket_bytes: Some(socket),
             window_bytes: Some(400_000 - socket),
+            server_bytes: None,
         });
     }
     let event = |at, what| Event { at: ms(at), what };
@@ -126,6 +129,18 @@ pub(crate) fn stream() -> (Config, Outcome, Known) {
         event(21_000, What::Buffer(buffer::What::Ended)),
     ];
     let metrics = Metrics::of(&film, &events, ms(21_000));
+    let progressive = Some(Progressive {
+        film_bytes: 2_500_000,
+        received_bytes: 2_500_000,
+        playout_bps: 1_000_000,
+        arrival_bps: 1_996_000,
+        capacity_bytes: 625_000,
+        start_bytes: 250_000,
+        resume_bytes: 250_000,
+        receive_buffer_bytes: 800_000,
+        zero_windows: 1,
+        zero_window: Duration::from_millis(11_130),
+    });
     let outcome = Outcome {
         film,
         policy,
@@ -135,7 +150,7 @@ pub(crate) fn stream() -> (Config, Outcome, Known) {
         metrics,
         interrupted: false,
         trouble: None,
-        account: Account { connections: 1, ..Account::default() },
+        account: Account { connections: 1, progressive, ..Account::default() },
     };
     let source = "http://127.0.0.1:12080/0/film.mp4";
     let config = Config {
@@ -155,6 +170,15 @@ pub(crate) fn broken() -> (Config, Outcome, Known) {
     outcome.end = ms(3000);
     outcome.metrics = Metrics::of(&outcome.film, &outcome.events, outcome.end);
     let what = "GET /0/2.m4s from <b>127.0.0.1</b>: 404 Not Found".to_owned();
+    let lost = Download {
+        chunk: 2,
+        quality: 0,
+        size_bytes: 125_000,
+        bytes: 0,
+        latency: Duration::from_millis(400),
+        total: Duration::from_millis(400),
+    };
+    outcome.events.push(Event { at: ms(2900), what: What::Failed { download: lost, to: None } });
     outcome.account.failures = vec![Failure { at: ms(2900), chunk: 2, quality: 0, what: what.clone() }];
     let next = "Look at its log.".to_owned();
     outcome.trouble = Some(Trouble { what, next });

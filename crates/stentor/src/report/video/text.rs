@@ -31,10 +31,10 @@ pub fn text(report: &Report<'_>, width: usize, colour: bool) -> String {
     text.push('\n');
     course(&mut text, report, width, colour);
     let facts = facts::facts(report);
-    let room = facts.iter().map(|fact| fact.value.chars().count()).max().unwrap_or(0).min(26);
+    let room = facts.iter().map(|fact| fact.value.chars().count()).max().unwrap_or(0).min(12);
     for fact in facts {
         let value = pad(&fact.value, room, false);
-        let first = format!("{}{value}  ", pad(&format!("  {}", fact.name), NAME + 3, false));
+        let first = format!("{}{value}  ", pad(&format!("  {}", fact.name), NAME + 2, false));
         say(&mut text, &first, &fact.meaning, width);
     }
     predicted(&mut text, report);
@@ -129,7 +129,7 @@ fn predicted(text: &mut String, report: &Report<'_>) {
     };
     text.push('\n');
     text.push_str(&line("predicted", "", ["fluid", "whole chunks", "measured"]));
-    for row in predicted.rows(report.outcome, &report.course) {
+    for row in predicted.rows() {
         let [fluid, chunks, measured] = &row.values;
         text.push_str(&line(row.name, row.formula, [fluid, chunks, measured]));
     }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::Serialize;
 use stentor_core::video::buffer;
-use stentor_core::video::session::{Download, Event, What};
+use stentor_core::video::session::{Event, What};
 
 use crate::drive::video::outcome::{Config, Fetch, Outcome, Sample};
 
@@ -55,8 +55,17 @@ pub enum Line {
         latency_ns: u64,
         took_ns: u64,
     },
-    /// A download failed.
-    Failed { at_ns: u64, chunk: u64, quality: u64, what: String },
+    /// A chunk did not come, or not as a whole; `to` is what will be asked for, if anything.
+    Failed {
+        at_ns: u64,
+        chunk: u64,
+        quality: u64,
+        to: Option<u64>,
+        bytes: u64,
+        size_bytes: u64,
+        latency_ns: u64,
+        took_ns: u64,
+    },
     /// Playing began.
     Started { at_ns: u64 },
     /// There was nothing left to play.
@@ -77,6 +86,7 @@ pub enum Line {
         received_bytes: u64,
         socket_bytes: Option<u64>,
         window_bytes: Option<u64>,
+        server_bytes: Option<u64>,
     },
 }
 
@@ -87,14 +97,8 @@ pub enum Line {
 pub fn write(config: &Config, outcome: &Outcome, mut to: impl Write) -> io::Result<()> {
     let mut lines = vec![begun(config, outcome)];
     lines.extend(outcome.events.iter().map(Line::from));
-    lines.extend(outcome.account.failures.iter().map(|failure| Line::Failed {
-        at_ns: failure.at.as_nanos(),
-        chunk: failure.chunk as u64,
-        quality: failure.quality as u64,
-        what: failure.what.clone(),
-    }));
     lines.extend(outcome.samples.iter().map(Line::from));
-    // Stable: of the same moment, events come in their order, before failures and samples.
+    // Stable: of the same moment, events come in their order, before samples.
     lines.sort_by_key(Line::at_ns);
     let mut text = Vec::new();
     for line in &lines {
@@ -165,18 +169,26 @@ impl From<&Event> for Line {
                 took_ns: ns(download.total),
                 throughput_bps: download.throughput_bps(),
             },
-            What::Abandoned { download: Download { chunk, quality, size_bytes, bytes, latency, total }, to } => {
-                Line::Abandoned {
-                    at_ns,
-                    chunk: chunk as u64,
-                    quality: quality as u64,
-                    to: to as u64,
-                    bytes,
-                    size_bytes,
-                    latency_ns: ns(latency),
-                    took_ns: ns(total),
-                }
-            }
+            What::Abandoned { download, to } => Line::Abandoned {
+                at_ns,
+                chunk: download.chunk as u64,
+                quality: download.quality as u64,
+                to: to as u64,
+                bytes: download.bytes,
+                size_bytes: download.size_bytes,
+                latency_ns: ns(download.latency),
+                took_ns: ns(download.total),
+            },
+            What::Failed { download, to } => Line::Failed {
+                at_ns,
+                chunk: download.chunk as u64,
+                quality: download.quality as u64,
+                to: to.map(|to| to as u64),
+                bytes: download.bytes,
+                size_bytes: download.size_bytes,
+                latency_ns: ns(download.latency),
+                took_ns: ns(download.total),
+            },
             What::Buffer(what) => match what {
                 buffer::What::Started => Line::Started { at_ns },
                 buffer::What::Stalled => Line::Stalled { at_ns },
@@ -198,6 +210,7 @@ impl From<&Sample> for Line {
             received_bytes: sample.received_bytes,
             socket_bytes: sample.socket_bytes,
             window_bytes: sample.window_bytes,
+            server_bytes: sample.server_bytes,
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 use stentor_core::moment::Moment;
+use stentor_core::video::columns::Column;
 use stentor_core::video::metrics::Metrics;
-use stentor_core::video::predict::{Course, Freeze};
 
 use crate::drive::video::outcome::{self as drive, Fetch};
 use crate::report::video::crowd::{Crowd, Spread};
@@ -65,6 +65,7 @@ pub struct Session {
     pub qoe_linear: f64,
     pub qoe_log: f64,
     pub bola_score: f64,
+    pub stream: Option<Stream>,
     pub oracle: Option<Oracle>,
     pub predicted: Option<Predicted>,
 }
@@ -100,6 +101,19 @@ pub struct Stall {
     pub played_ns: u64,
 }
 
+/// One request for the whole film, and what TCP did with a full buffer.
+#[derive(Debug, Serialize, JsonSchema)]
+#[allow(missing_docs, reason = "docs/video.md describes each key")]
+pub struct Stream {
+    pub film_bytes: u64,
+    pub received_bytes: u64,
+    pub arrival_bps: u64,
+    pub playout_bps: u64,
+    pub receive_buffer_bytes: u64,
+    pub zero_windows: u64,
+    pub zero_window_ns: u64,
+}
+
 /// Why a session did not come to its end.
 #[derive(Debug, Serialize, JsonSchema)]
 #[allow(missing_docs, reason = "docs/video.md describes each key")]
@@ -132,18 +146,20 @@ pub struct Predicted {
     pub buffer_bytes: f64,
     pub fluid: Prediction,
     pub chunked: Prediction,
+    pub measured: Prediction,
 }
 
-/// What one of them says.
+/// A column: medians of the times of playing and of freezing.
 #[derive(Debug, Serialize, JsonSchema)]
 #[allow(missing_docs, reason = "docs/video.md describes each key")]
 pub struct Prediction {
-    pub start_up_s: f64,
+    pub start_up_s: Option<f64>,
     pub plays_s: Option<f64>,
     pub freeze_s: Option<f64>,
     pub freezes: u64,
     pub frozen_s: f64,
     pub full_s: Option<f64>,
+    pub end_s: Option<f64>,
 }
 
 /// Many players: clients = ended + troubled + interrupted.
@@ -239,6 +255,7 @@ impl From<&Report<'_>> for Session {
             qoe_linear: metrics.qoe_linear,
             qoe_log: metrics.qoe_log,
             bola_score: metrics.bola_score,
+            stream: outcome.account.progressive.as_ref().map(Stream::from),
             oracle: oracle.map(|(best, distance)| Oracle::of(best, distance)),
             predicted: report.predicted.as_ref().map(Predicted::from),
         }
@@ -270,6 +287,20 @@ impl From<video::Counts> for Requests {
     }
 }
 
+impl From<&drive::Progressive> for Stream {
+    fn from(stream: &drive::Progressive) -> Stream {
+        Stream {
+            film_bytes: stream.film_bytes,
+            received_bytes: stream.received_bytes,
+            arrival_bps: stream.arrival_bps,
+            playout_bps: stream.playout_bps,
+            receive_buffer_bytes: stream.receive_buffer_bytes,
+            zero_windows: stream.zero_windows,
+            zero_window_ns: ns(stream.zero_window),
+        }
+    }
+}
+
 impl From<&video::Stall> for Stall {
     fn from(stall: &video::Stall) -> Stall {
         Stall {
@@ -293,38 +324,33 @@ impl Oracle {
 
 impl From<&video::Predicted> for Predicted {
     fn from(predicted: &video::Predicted) -> Predicted {
-        let (fluid, chunked) = (predicted.fluid, &predicted.chunked);
-        let (plays_s, freeze_s, full_s) = match predicted.course {
-            Course::Freezes { plays_s, freezes_s } => (Some(plays_s), Some(freezes_s), None),
-            Course::Fills { full_s } => (None, None, Some(full_s)),
-            Course::Even => (None, None, None),
-        };
-        let count = |freezes: &[Freeze]| freezes.len() as u64;
         Predicted {
-            arrival_bps: fluid.arrival_bps,
-            arrival_bytes_per_s: fluid.arrival_bps / 8.0,
-            playout_bps: fluid.playout_bps,
-            playout_bytes_per_s: fluid.playout_bps / 8.0,
-            start_bits: fluid.start_bits,
-            start_bytes: fluid.start_bits / 8.0,
-            buffer_bits: fluid.buffer_bits,
-            buffer_bytes: fluid.buffer_bits / 8.0,
-            fluid: Prediction {
-                start_up_s: fluid.start_up_s(),
-                plays_s,
-                freeze_s,
-                freezes: count(&predicted.freezes),
-                frozen_s: video::total_s(&predicted.freezes),
-                full_s,
-            },
-            chunked: Prediction {
-                start_up_s: chunked.start_up_s,
-                plays_s: video::plays_for_s(chunked.start_up_s, &chunked.freezes),
-                freeze_s: video::typical_s(&chunked.freezes),
-                freezes: count(&chunked.freezes),
-                frozen_s: chunked.frozen_s().abs(),
-                full_s: chunked.full_s,
-            },
+            arrival_bps: predicted.arrival_bps,
+            arrival_bytes_per_s: predicted.arrival_bps / 8.0,
+            playout_bps: predicted.playout_bps,
+            playout_bytes_per_s: predicted.playout_bps / 8.0,
+            start_bits: predicted.start_bytes * 8.0,
+            start_bytes: predicted.start_bytes,
+            buffer_bits: predicted.buffer_bytes * 8.0,
+            buffer_bytes: predicted.buffer_bytes,
+            fluid: Prediction::from(&predicted.fluid),
+            chunked: Prediction::from(&predicted.chunked),
+            measured: Prediction::from(&predicted.measured),
+        }
+    }
+}
+
+impl From<&Column> for Prediction {
+    fn from(column: &Column) -> Prediction {
+        Prediction {
+            start_up_s: column.start_up_s,
+            plays_s: video::plays_for_s(column),
+            freeze_s: video::typical_s(&column.freezes),
+            freezes: column.freezes.len() as u64,
+            // The sum of no numbers is -0.
+            frozen_s: column.frozen_s().abs(),
+            full_s: column.full_s,
+            end_s: column.end_s,
         }
     }
 }

@@ -117,7 +117,7 @@ pub fn compare(outcome: &Outcome, quality: usize) -> Option<[Column; 3]> {
     let seen = outcome.account.progressive?;
     let buffer = |event: &Event| match event.what {
         What::Buffer(what) => Some(buffer::Event { at: event.at, what }),
-        What::Requested { .. } | What::Received(_) | What::Abandoned { .. } => None,
+        _ => None,
     };
     let measured: Vec<buffer::Event> = outcome.events.iter().filter_map(buffer).collect();
     let arrival = BitRate(seen.arrival_bps.max(1));
