@@ -12,7 +12,7 @@ pub mod page;
 mod picture;
 mod predicted;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 pub mod text;

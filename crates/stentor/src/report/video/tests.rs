@@ -75,6 +75,20 @@ fn the_three_columns_are_the_book_s_the_chunks_and_the_measured() {
 }
 
 #[test]
+fn the_fluid_s_saw_tooth_turns_where_the_book_says() {
+    let turns = |session: &Session| report(session).predicted.unwrap().fluid_level_s(120.0);
+    let rounded = |turns: Vec<(f64, f64)>| {
+        let round = |(at, level): &(f64, f64)| ((at * 10.0).round(), (level * 10.0).round().abs());
+        turns.iter().map(round).collect::<Vec<_>>()
+    };
+    let slow = rounded(turns(&lecture(800, 4)));
+    let expected = [(0.0, 0.0), (50.0, 40.0), (250.0, 0.0), (300.0, 40.0), (500.0, 0.0)];
+    assert_eq!(slow.iter().take(5).copied().collect::<Vec<_>>(), expected);
+    let fast = rounded(turns(&lecture(2000, 4)));
+    assert_eq!(fast, [(0.0, 0.0), (20.0, 40.0), (80.0, 100.0), (1120.0, 100.0), (1220.0, 0.0)]);
+}
+
+#[test]
 fn several_qualities_or_an_unknown_link_have_no_prediction() {
     assert!(report(&ladder()).predicted.is_none());
     assert!(report(&broken()).predicted.is_none());
