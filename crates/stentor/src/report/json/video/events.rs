@@ -218,7 +218,7 @@ impl From<&Sample> for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::video::samples::{broken, ladder, stream};
+    use crate::report::video::play::samples::{broken, ladder, stream};
 
     fn written(config: &Config, outcome: &Outcome) -> Vec<serde_json::Value> {
         let mut text = Vec::new();

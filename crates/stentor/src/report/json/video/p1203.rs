@@ -8,7 +8,7 @@ use serde::Serialize;
 use stentor_core::video::mp4;
 use stentor_core::video::session::What;
 
-use crate::report::video::Report;
+use crate::report::video::play::Report;
 
 /// The input.
 #[derive(Debug, Serialize)]
@@ -102,8 +102,8 @@ mod tests {
 
     use super::*;
     use crate::drive::video::outcome::{Config, Outcome};
-    use crate::report::video::Known;
-    use crate::report::video::samples::{ladder, lecture};
+    use crate::report::video::play::Known;
+    use crate::report::video::play::samples::{ladder, lecture};
 
     fn written(session: &(Config, Outcome, Known)) -> serde_json::Value {
         let (config, outcome, known) = session;

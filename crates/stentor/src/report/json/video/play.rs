@@ -9,8 +9,8 @@ use stentor_core::video::columns::Column;
 use stentor_core::video::metrics::Metrics;
 
 use crate::drive::video::outcome::{self as drive, Fetch};
-use crate::report::video::crowd::{Crowd, Spread};
-use crate::report::video::{self, Report};
+use crate::report::video::play::crowd::{Crowd, Spread};
+use crate::report::video::play::{self as video, Report};
 
 /// Name and version of the form.
 pub const SCHEMA: &str = "stentor.video-play/1";
@@ -397,7 +397,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::report::video::samples::{broken, ladder, lecture, stream};
+    use crate::report::video::play::samples::{broken, ladder, lecture, stream};
 
     #[test]
     fn counts_add_up_and_units_are_the_lecture_s_two() {

@@ -18,9 +18,9 @@ use crate::report::console::{self, Picture};
 use crate::report::json::Envelope;
 use crate::report::json::video::play as json;
 use crate::report::json::video::{events, p1203};
-use crate::report::video::crowd::{self, Crowd};
-use crate::report::video::live::Live;
-use crate::report::video::{Known, Report, page, text};
+use crate::report::video::play::crowd::{self, Crowd};
+use crate::report::video::play::live::Live;
+use crate::report::video::play::{Known, Report, page, text};
 use crate::verbs::link::Words;
 use crate::verbs::outputs;
 
