@@ -105,7 +105,10 @@ fn panels_share_their_time() {
     assert!(told.contains(&"1 s   p50 200 us   p99 1 s   lost 400 us"), "{told:?}");
     assert_eq!(of("catch").count(), told.len());
     check(&Panels::default().svg(), "");
-    check(&panels().figure("two").replace("<figure>\n", "").replace("</figure>\n", ""), "Two & a half");
+    check(
+        &panels().figure("two").replace("<figure>\n", "").replace("</figure>\n", ""),
+        "Two & a half",
+    );
     let empty = Panels { charts: vec![Chart::default(), Chart::default()], ..Panels::default() };
     assert_eq!(empty.svg().matches("nothing was measured").count(), 2);
 }

@@ -89,7 +89,10 @@ pub fn text(report: &Report<'_>) -> String {
     let input = Input {
         audio: Segments { segments: Vec::new(), stream: STREAM },
         video: Segments { segments, stream: STREAM },
-        stalls: Stalls { stalling: std::iter::once(start_up).chain(stalls).collect(), stream: STREAM },
+        stalls: Stalls {
+            stalling: std::iter::once(start_up).chain(stalls).collect(),
+            stream: STREAM,
+        },
         general: General { device: "pc", display: resolution, distance: "150cm" },
     };
     // Plain structs with string keys cannot fail to serialise.

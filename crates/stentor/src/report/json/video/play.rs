@@ -233,10 +233,10 @@ impl From<&Report<'_>> for Session {
             simulated: report.known.simulated,
             took_ns: outcome.end.as_nanos(),
             interrupted: outcome.interrupted,
-            trouble: outcome.trouble.as_ref().map(|trouble| Trouble {
-                what: trouble.what.clone(),
-                next: trouble.next.clone(),
-            }),
+            trouble: outcome
+                .trouble
+                .as_ref()
+                .map(|trouble| Trouble { what: trouble.what.clone(), next: trouble.next.clone() }),
             film: Film::from(outcome),
             requests: Requests::from(report.counts),
             connections: outcome.account.connections,
@@ -358,7 +358,8 @@ impl From<&Column> for Prediction {
 impl Clients {
     /// Those of a run that took so long.
     pub fn of(crowd: &Crowd, took: Duration) -> Clients {
-        let repeated = |(what, times): &(String, u64)| Repeated { what: what.clone(), times: *times };
+        let repeated =
+            |(what, times): &(String, u64)| Repeated { what: what.clone(), times: *times };
         Clients {
             clients: crowd.clients,
             ended: crowd.ended,
@@ -434,6 +435,7 @@ mod tests {
         let clients = Clients::of(&Crowd::of(&outcomes), Duration::from_secs(3));
         let Clients { clients: all, ended, troubled, interrupted, .. } = clients;
         assert_eq!((all, ended + troubled + interrupted), (3, 3));
-        assert_eq!(clients.start_up_s.p50, Some(5.0));
+        // The one that failed never began.
+        assert_eq!((clients.start_up_s.p50, clients.start_up_s.max), (Some(2.0), Some(5.0)));
     }
 }

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::text::WIDTH;
 use super::{facts, said};
 use crate::drive::video::outcome::{Config, Outcome};
-use super::text::WIDTH;
 use crate::report::chart::{self, Axis, Chart, Form, Hue, Series, Unit};
 use crate::report::ladder::lines::pad;
 use crate::report::page::shell::{self, Shell};
@@ -95,7 +95,8 @@ impl Crowd {
     /// Sums up the sessions of all players.
     pub fn of(outcomes: &[Outcome]) -> Crowd {
         let spread = |of: &dyn Fn(&Outcome) -> f64| Spread::of(outcomes.iter().map(of).collect());
-        let count = |of: &dyn Fn(&Outcome) -> bool| outcomes.iter().filter(|one| of(one)).count() as u64;
+        let count =
+            |of: &dyn Fn(&Outcome) -> bool| outcomes.iter().filter(|one| of(one)).count() as u64;
         let begun = outcomes.iter().filter(|one| !one.metrics.played.is_zero());
         let begun: Vec<&Outcome> = begun.collect();
         let waits = |of: &dyn Fn(&&Outcome) -> Duration| {
@@ -103,7 +104,8 @@ impl Crowd {
             waits.sort_by(f64::total_cmp);
             waits
         };
-        let (starts, stalls) = (waits(&|one| one.metrics.start_up), waits(&|one| one.metrics.stalled));
+        let (starts, stalls) =
+            (waits(&|one| one.metrics.start_up), waits(&|one| one.metrics.stalled));
         let rates: Vec<f64> = outcomes.iter().map(|one| one.metrics.mean_bps).collect();
         Crowd {
             clients: outcomes.len() as u64,
@@ -129,7 +131,8 @@ impl Crowd {
 
 /// Jain's index.
 fn fairness(rates: &[f64]) -> Option<f64> {
-    let (sum, squares) = (rates.iter().sum::<f64>(), rates.iter().map(|one| one * one).sum::<f64>());
+    let (sum, squares) =
+        (rates.iter().sum::<f64>(), rates.iter().map(|one| one * one).sum::<f64>());
     (squares > 0.0).then(|| sum * sum / (rates.len() as f64 * squares))
 }
 
@@ -188,7 +191,12 @@ pub fn text(config: &Config, crowd: &Crowd, took: Duration, width: usize) -> Str
     text.push('\n');
     super::text::say(&mut text, "  ", &last, width);
     for (what, times) in &crowd.troubles {
-        super::text::say(&mut text, "note: ", &format!("{}: {what}", facts::many(*times, "player")), width);
+        super::text::say(
+            &mut text,
+            "note: ",
+            &format!("{}: {what}", facts::many(*times, "player")),
+            width,
+        );
     }
     text
 }
@@ -233,10 +241,7 @@ fn picture(config: &Config, crowd: &Crowd) -> Chart {
             ..Axis::default()
         },
         y: Axis { label: "time".into(), unit: Unit::Nanos, ..Axis::default() },
-        series: vec![
-            series("start-up", Hue::First, starts),
-            series("stalled", Hue::Bad, stalls),
-        ],
+        series: vec![series("start-up", Hue::First, starts), series("stalled", Hue::Bad, stalls)],
         ..Chart::default()
     }
 }

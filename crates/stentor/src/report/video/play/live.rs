@@ -146,7 +146,9 @@ impl Live {
                 self.asked = None;
                 self.ended(&download);
             }
-            What::Abandoned { download, .. } | What::Failed { download, .. } => self.ended(&download),
+            What::Abandoned { download, .. } | What::Failed { download, .. } => {
+                self.ended(&download)
+            }
             What::Buffer(what) => self.turned(what),
         }
     }
@@ -172,8 +174,14 @@ impl Live {
         }
     }
 
-    /// The session as it stands, in lines of `columns`, the most important ones first.
-    pub fn lines(&self, columns: usize) -> Vec<Line> {
+    /// The session as it stands, `later` than the last news, in lines of `columns`.
+    pub fn lines(&self, columns: usize, later: Duration) -> Vec<Line> {
+        let mut now = self.clone();
+        now.pass_until(self.now + later);
+        now.drawn(columns)
+    }
+
+    fn drawn(&self, columns: usize) -> Vec<Line> {
         let columns = columns.clamp(24, 120);
         let words = WORDS.min(columns / 2);
         let bar = columns.saturating_sub(NAME + words + 1).max(4);
@@ -258,7 +266,8 @@ impl Live {
         };
         let bar = (0..inner).map(cell).chain(std::iter::once('B')).collect();
         let bytes = self.sample.filter(|sample| sample.buffered_bytes > 0);
-        let bytes = bytes.map(|sample| format!(", {}", Unit::Bytes.said(sample.buffered_bytes as f64)));
+        let bytes =
+            bytes.map(|sample| format!(", {}", Unit::Bytes.said(sample.buffered_bytes as f64)));
         let words = format!("{} of {}", tenths(self.level), said(capacity));
         (bar, words + &bytes.unwrap_or_default())
     }

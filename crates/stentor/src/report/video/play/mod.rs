@@ -28,8 +28,8 @@ use stentor_core::video::session::What;
 pub use self::course::{Course, Fetched, Stall};
 pub use self::predicted::Predicted;
 pub(in crate::report) use self::predicted::{plays_for_s, typical_s};
-use crate::report::chart::Unit;
 use crate::drive::video::outcome::{Config, Outcome};
+use crate::report::chart::Unit;
 
 /// What is known of the network besides what the session saw of it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,7 +59,8 @@ impl Known {
     /// A recorded network up to `end`: what it lets through in each stretch of 0.1, 0.2, 0.5, 1, 2, 5 s
     /// and so on, so that there are at most 300.
     pub fn recorded(network: &Network, end: Moment) -> Known {
-        const STEPS_MS: [u64; 10] = [100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000];
+        const STEPS_MS: [u64; 10] =
+            [100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000];
         let long = |ms: &&u64| end.as_nanos().div_ceil(**ms * 1_000_000) <= RATES_MAX;
         let step = Duration::from_millis(STEPS_MS.iter().find(long).copied().unwrap_or(1_000_000));
         let (mut rates, mut at, mut passed) = (Vec::new(), Moment::START, 0);
@@ -165,9 +166,14 @@ impl<'a> Report<'a> {
         known: &'a Known,
         began: SystemTime,
     ) -> Report<'a> {
-        let course = Course::of(config.fetch, outcome);
+        let course = Course::of(outcome);
         let predicted = Predicted::of(outcome, known);
         Report { config, outcome, known, began, counts: Counts::of(outcome), course, predicted }
+    }
+
+    /// Whether one request fetched the whole film.
+    pub fn is_stream(&self) -> bool {
+        self.outcome.account.progressive.is_some()
     }
 
     /// Whether anything of the film came.
@@ -190,7 +196,9 @@ impl<'a> Report<'a> {
     pub fn notes(&self) -> Vec<String> {
         let outcome = self.outcome;
         let mut notes = Vec::new();
-        notes.extend(outcome.interrupted.then(|| "interrupted: these are the figures so far".into()));
+        notes.extend(
+            outcome.interrupted.then(|| "interrupted: these are the figures so far".into()),
+        );
         let trouble = outcome.trouble.as_ref();
         notes.extend(trouble.map(|trouble| format!("{}. {}", trouble.what, trouble.next)));
         for failure in outcome.account.failures.iter().take(FAILURES_MAX) {

@@ -7,7 +7,6 @@ use stentor_core::moment::Moment;
 
 use super::course::{Fetched, How};
 use super::{Report, facts, nanos, rate, said};
-use crate::drive::video::outcome::Fetch;
 use crate::report::chart::{
     Axis, Band, Chart, Form, Hue, Mark, On, Panels, Scale, Series, Span, Unit,
 };
@@ -172,7 +171,12 @@ fn bytes(report: &Report<'_>) -> Option<Chart> {
         drawn.push(series("window offered", Hue::Faded, Form::Dashed, window));
     }
     if samples.iter().any(|sample| sample.server_bytes.is_some()) {
-        drawn.push(series("server (SIOCOUTQ)", Hue::Third, Form::Line, line(&|one| one.server_bytes)));
+        drawn.push(series(
+            "server (SIOCOUTQ)",
+            Hue::Third,
+            Form::Line,
+            line(&|one| one.server_bytes),
+        ));
     }
     let shut = samples.iter().filter(|sample| sample.window_bytes == Some(0));
     let shut: Vec<(f64, f64)> = shut.map(|sample| (nanos(sample.at), 0.0)).collect();
@@ -222,7 +226,7 @@ fn rates(report: &Report<'_>) -> Chart {
 /// a later one.
 fn throughput(report: &Report<'_>) -> Vec<(f64, f64)> {
     let mut points = Vec::new();
-    if report.config.fetch == Fetch::Progressive {
+    if report.is_stream() {
         let samples = &report.outcome.samples;
         let over = samples.len().div_ceil(240).max(1);
         let kept: Vec<_> = samples.iter().step_by(over).collect();
@@ -265,7 +269,7 @@ fn chunks(report: &Report<'_>) -> Chart {
     let played = &report.course.played;
     let played = played.iter().map(|(at, played)| (nanos(*at), played.as_nanos() as f64)).collect();
     let mut drawn = vec![series("played", Hue::Third, Form::Line, played)];
-    if report.config.fetch == Fetch::Progressive {
+    if report.is_stream() {
         drawn.insert(0, series("received", Hue::First, Form::Line, received(report)));
     }
     let which = if every > 1 { format!(", every {every}th drawn") } else { String::new() };

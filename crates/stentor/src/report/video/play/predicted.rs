@@ -96,14 +96,17 @@ impl Predicted {
             let values = [value(&self.fluid), value(&self.chunked), value(&self.measured)];
             Row { name, formula, values }
         };
-        let any = |of: fn(&Column) -> bool| of(&self.fluid) || of(&self.chunked) || of(&self.measured);
+        let any =
+            |of: fn(&Column) -> bool| of(&self.fluid) || of(&self.chunked) || of(&self.measured);
         let mut rows = vec![
             row("start-up", "Q/x", &|one| one.start_up_s.map(super::seconds)),
             row("freezes", "", &|one| Some(one.freezes.len().to_string())),
         ];
         if any(|one| !one.freezes.is_empty()) {
             rows.push(row("plays for", "Q/(R-x)", &|one| plays_for_s(one).map(super::seconds)));
-            rows.push(row("each freeze", "Q/x", &|one| typical_s(&one.freezes).map(super::seconds)));
+            rows.push(row("each freeze", "Q/x", &|one| {
+                typical_s(&one.freezes).map(super::seconds)
+            }));
             // The sum of no numbers is -0.
             rows.push(row("altogether", "", &|one| Some(super::seconds(one.frozen_s().abs()))));
         }

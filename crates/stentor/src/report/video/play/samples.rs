@@ -90,11 +90,8 @@ pub(crate) fn ladder() -> (Config, Outcome, Known) {
     let film = &outcome.film;
     let best = stentor_core::video::abr::plan(film, &network, policy);
     let best = simulator::play(film, &network, policy, Rule::Planned(best)).metrics;
-    let known = Known {
-        simulated: true,
-        oracle: Some(best),
-        ..Known::recorded(&network, outcome.end)
-    };
+    let known =
+        Known { simulated: true, oracle: Some(best), ..Known::recorded(&network, outcome.end) };
     let config = Config { seed: Some(7), ..config("train.json", "bola", policy) };
     (config, outcome, known)
 }
@@ -180,7 +177,8 @@ pub(crate) fn broken() -> (Config, Outcome, Known) {
         total: Duration::from_millis(400),
     };
     outcome.events.push(Event { at: ms(2900), what: What::Failed { download: lost, to: None } });
-    outcome.account.failures = vec![Failure { at: ms(2900), chunk: 2, quality: 0, what: what.clone() }];
+    outcome.account.failures =
+        vec![Failure { at: ms(2900), chunk: 2, quality: 0, what: what.clone() }];
     let next = "Look at its log.".to_owned();
     outcome.trouble = Some(Trouble { what, next });
     (config, outcome, Known::default())

@@ -49,7 +49,9 @@ fn a_broken_session_for_people() {
 
 #[test]
 fn a_report_fits_a_terminal() {
-    for session in [lecture(800, 4), lecture(800, 0), lecture(2000, 4), ladder(), stream(), broken()] {
+    for session in
+        [lecture(800, 4), lecture(800, 0), lecture(2000, 4), ladder(), stream(), broken()]
+    {
         let text = said_of(&session, 80);
         let wide = text.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(text.lines().count() <= 40 && wide <= 80, "{wide} columns:\n{text}");
@@ -199,11 +201,12 @@ fn the_live_picture_of_a_session() {
         }
         live.take(News::Sample(sample));
     }
-    let lines = live.lines(79);
+    let lines = live.lines(79, Duration::ZERO);
     let shown: Vec<&str> = lines.iter().map(|line| line.words.trim_end()).collect();
     insta::assert_snapshot!(shown.join("\n"));
     for columns in [0, 24, 40, 80, 200] {
-        let wide = live.lines(columns).iter().map(|line| line.words.chars().count()).max();
+        let wide =
+            live.lines(columns, Duration::ZERO).iter().map(|line| line.words.chars().count()).max();
         assert!(wide.unwrap() <= columns.clamp(24, 120), "{columns}");
     }
 }
@@ -214,14 +217,18 @@ fn the_live_picture_says_what_stands_still() {
     let mut live = Live::new("lecture");
     live.begin(config.policy);
     live.take(News::Film(&outcome.film));
-    let first = live.lines(80);
+    let first = live.lines(80, Duration::ZERO);
     assert!(first.first().unwrap().words.contains("waiting to begin"));
     for event in outcome.events.iter().take_while(|event| event.at <= ms(22_000)) {
         live.take(News::Event(event));
     }
-    let all: Vec<String> = live.lines(80).into_iter().map(|line| line.words).collect();
+    let all: Vec<String> =
+        live.lines(80, Duration::ZERO).into_iter().map(|line| line.words).collect();
     assert!(all.first().unwrap().contains("STALLED"), "{all:#?}");
-    assert!(all.last().unwrap().contains("stalls    1, "), "{all:#?}");
+    assert!(all.last().unwrap().contains("stalls    1, 0.2 s"), "{all:#?}");
+    // It goes on while nothing is heard.
+    let later = live.lines(80, seconds(2));
+    assert!(later.last().unwrap().words.contains("stalls    1, 2.2 s"), "{later:#?}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod output;
 mod plain;
 mod plan;
 mod predict;
+mod screen;
 mod simulate;
 
 use std::path::PathBuf;

@@ -6,15 +6,16 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use stentor_core::video::buffer::Policy;
 
 use super::Args;
+use super::screen::Screen;
 use crate::complaint::{Complaint, Exit};
 use crate::drive::video::outcome::{Config, Outcome};
 use crate::drive::video::play::News;
-use crate::report::console::{self, Picture};
+use crate::report::console;
 use crate::report::json::Envelope;
 use crate::report::json::video::play as json;
 use crate::report::json::video::{events, p1203};
@@ -54,13 +55,8 @@ pub(super) struct Outputs {
     outputs: outputs::Outputs<Form>,
     known: Option<Known>,
     quiet: bool,
-    live: Live,
-    picture: Picture,
-    drawn: Option<Instant>,
+    screen: Screen,
 }
-
-/// The shortest time between two pictures: a few a second, which the eye can follow.
-const REDRAWN: Duration = Duration::from_millis(125);
 
 impl Outputs {
     /// Opens every file.
@@ -73,19 +69,13 @@ impl Outputs {
             outputs.files.add(path, Form::P1203)?;
         }
         let source = args.target.as_deref().or(args.sim.as_deref()).unwrap_or("video play");
-        Ok(Outputs {
-            outputs,
-            known: None,
-            quiet: args.quiet,
-            live: Live::new(source),
-            picture: Picture::default(),
-            drawn: None,
-        })
+        let screen = Screen::new(Live::new(source));
+        Ok(Outputs { outputs, known: None, quiet: args.quiet, screen })
     }
 
     /// Learns what will be buffered, for the picture that moves.
     pub(super) fn begin(&mut self, policy: Policy) {
-        self.live.begin(policy);
+        self.screen.shown().live.begin(policy);
     }
 
     /// Learns what is known of the network. Without it, that is what the words of a link say.
@@ -96,21 +86,8 @@ impl Outputs {
     /// Shows what happens while a session runs; nothing that moves when `still`, because a person is
     /// being asked.
     pub(super) fn tell(&mut self, news: News<'_>, still: bool) {
-        if self.quiet {
-            return;
-        }
-        if let News::Note(words) = news {
-            self.picture.clear();
-            return console::notice(format!("stentor: {words}"));
-        }
-        self.live.take(news);
-        if still {
-            return self.picture.clear();
-        }
-        let due = self.drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAWN);
-        if let Some((columns, _)) = self.picture.room().filter(|_| due) {
-            self.picture.show(&self.live.lines(columns));
-            self.drawn = Some(Instant::now());
+        if !self.quiet {
+            self.screen.tell(news, still);
         }
     }
 
@@ -123,7 +100,7 @@ impl Outputs {
         config: Option<&Config>,
         complaint: Complaint,
     ) -> Result<Exit, Complaint> {
-        self.picture.clear();
+        self.screen.end();
         let mut envelope = self.envelope(complaint.exit, Some(complaint.to_string()));
         envelope.config = config.map(json::Config::from);
         self.outputs.failed(&envelope, complaint)
@@ -139,7 +116,7 @@ impl Outputs {
         outcome: &Outcome,
         failed: &[String],
     ) -> Result<Exit, Complaint> {
-        self.picture.clear();
+        self.screen.end();
         let known = self.known.take().or_else(|| of_link(config)).unwrap_or_default();
         let report = Report::of(config, outcome, &known, self.outputs.began);
         let complaint = complaint(std::slice::from_ref(outcome), failed);
@@ -174,7 +151,7 @@ impl Outputs {
         took: Duration,
         failed: &[String],
     ) -> Result<Exit, Complaint> {
-        self.picture.clear();
+        self.screen.end();
         let crowd = Crowd::of(outcomes);
         let complaint = complaint(outcomes, failed);
         let mut envelope = self.concluded(config, complaint.as_ref());
@@ -230,7 +207,9 @@ fn complaint(outcomes: &[Outcome], failed: &[String]) -> Option<Complaint> {
     if let Some(trouble) = troubles.first() {
         let of = match outcomes.len() {
             1 => String::new(),
-            all => format!("{} of {all} players did not come to the end; the first: ", troubles.len()),
+            all => {
+                format!("{} of {all} players did not come to the end; the first: ", troubles.len())
+            }
         };
         let what = format!("{of}{}", trouble.what);
         return Some(Complaint::new(Exit::Bad, what, &trouble.next));
