@@ -99,7 +99,9 @@ impl Course<'_> {
                 self.level += whole;
                 self.received_bytes += download.bytes;
             }
-            What::Abandoned { download, .. } => self.received_bytes += download.bytes,
+            What::Abandoned { download, .. } | What::Failed { download, .. } => {
+                self.received_bytes += download.bytes;
+            }
             What::Buffer(buffer::What::Started | buffer::What::Resumed) => self.is_playing = true,
             What::Buffer(buffer::What::Stalled | buffer::What::Ended) => self.is_playing = false,
             What::Requested { .. } | What::Buffer(buffer::What::Full | buffer::What::Room) => {}
