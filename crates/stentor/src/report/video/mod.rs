@@ -10,8 +10,10 @@ pub mod crowd;
 mod facts;
 pub mod formula;
 pub mod live;
+pub mod origin;
 pub mod page;
 mod picture;
+pub mod player;
 mod predicted;
 #[cfg(test)]
 mod samples;

@@ -9,5 +9,6 @@ pub mod p1203;
 pub mod play;
 pub mod predict;
 pub mod sabre;
+pub mod serve;
 
 pub use numbers::Malformed;
