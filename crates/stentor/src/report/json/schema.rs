@@ -17,6 +17,8 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         of::<serve::Config, serve::Outcome>(serve::SCHEMA),
         line::<video::events::Line>(video::events::SCHEMA),
         of::<video::play::Config, video::play::Outcome>(video::play::SCHEMA),
+        of::<video::predict::Config, video::predict::Outcome>(video::predict::SCHEMA),
+        of::<video::sabre::Config, video::sabre::Outcome>(video::sabre::SCHEMA),
     ]
 }
 
