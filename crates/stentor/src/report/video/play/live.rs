@@ -63,10 +63,10 @@ enum Phase {
 
 impl Live {
     /// Nothing yet of the film at `source`.
-    pub fn new(source: &str) -> Live {
+    pub fn new(source: &str, policy: Option<Policy>) -> Live {
         Live {
             source: clean(source),
-            policy: None,
+            policy,
             film: None,
             now: Moment::START,
             phase: Phase::Starting,
@@ -83,11 +83,6 @@ impl Live {
             full: false,
             socket_max: 0,
         }
-    }
-
-    /// Learns how much will be buffered.
-    pub fn begin(&mut self, policy: Policy) {
-        self.policy = Some(policy);
     }
 
     /// Takes what a session says.

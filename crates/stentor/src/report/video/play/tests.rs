@@ -191,8 +191,7 @@ fn a_long_film_is_a_small_picture() {
 #[test]
 fn the_live_picture_of_a_session() {
     let (config, outcome, _) = stream();
-    let mut live = Live::new(&config.source);
-    live.begin(config.policy);
+    let mut live = Live::new(&config.source, Some(config.policy));
     live.take(News::Film(&outcome.film));
     let mut events = outcome.events.iter().peekable();
     for sample in outcome.samples.iter().take_while(|sample| sample.at < ms(6000)) {
@@ -214,8 +213,7 @@ fn the_live_picture_of_a_session() {
 #[test]
 fn the_live_picture_says_what_stands_still() {
     let (config, outcome, _) = lecture(800, 4);
-    let mut live = Live::new("lecture");
-    live.begin(config.policy);
+    let mut live = Live::new("lecture", Some(config.policy));
     live.take(News::Film(&outcome.film));
     let first = live.lines(80, Duration::ZERO);
     assert!(first.first().unwrap().words.contains("waiting to begin"));

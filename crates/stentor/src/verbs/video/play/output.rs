@@ -8,14 +8,14 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use stentor_core::video::buffer::Policy;
-
-use super::Args;
 use super::screen::Screen;
+use super::{Args, plan};
 use crate::complaint::{Complaint, Exit};
 use crate::drive::video::outcome::{Config, Outcome};
 use crate::drive::video::play::News;
-use crate::report::console;
+use crate::drive::video::play::crowd::Standing;
+use crate::report::chart::Unit;
+use crate::report::console::{self, Status};
 use crate::report::json::Envelope;
 use crate::report::json::video::play as json;
 use crate::report::json::video::{events, p1203};
@@ -56,6 +56,7 @@ pub(super) struct Outputs {
     known: Option<Known>,
     quiet: bool,
     screen: Screen,
+    status: Status,
 }
 
 impl Outputs {
@@ -69,13 +70,9 @@ impl Outputs {
             outputs.files.add(path, Form::P1203)?;
         }
         let source = args.target.as_deref().or(args.sim.as_deref()).unwrap_or("video play");
-        let screen = Screen::new(Live::new(source));
-        Ok(Outputs { outputs, known: None, quiet: args.quiet, screen })
-    }
-
-    /// Learns what will be buffered, for the picture that moves.
-    pub(super) fn begin(&mut self, policy: Policy) {
-        self.screen.shown().live.begin(policy);
+        // A policy that makes no sense is complained of by those who need one.
+        let screen = Screen::new(Live::new(source, plan::policy(args).ok()));
+        Ok(Outputs { outputs, known: None, quiet: args.quiet, screen, status: Status::default() })
     }
 
     /// Learns what is known of the network. Without it, that is what the words of a link say.
@@ -91,6 +88,22 @@ impl Outputs {
         }
     }
 
+    /// Shows how many players fare.
+    pub(super) fn stands(&mut self, standing: Standing) {
+        let Standing { clients, begun, ended, bytes } = standing;
+        if !self.quiet {
+            let bytes = Unit::Bytes.said(bytes as f64);
+            let line = format!("{begun} of {clients} players begun, {ended} ended, {bytes}");
+            self.status.show(&line);
+        }
+    }
+
+    /// Takes away what moves.
+    fn still(&mut self) {
+        self.screen.end();
+        self.status.clear();
+    }
+
     /// Ends a run that came to no session.
     ///
     /// # Errors
@@ -100,7 +113,7 @@ impl Outputs {
         config: Option<&Config>,
         complaint: Complaint,
     ) -> Result<Exit, Complaint> {
-        self.screen.end();
+        self.still();
         let mut envelope = self.envelope(complaint.exit, Some(complaint.to_string()));
         envelope.config = config.map(json::Config::from);
         self.outputs.failed(&envelope, complaint)
@@ -116,7 +129,7 @@ impl Outputs {
         outcome: &Outcome,
         failed: &[String],
     ) -> Result<Exit, Complaint> {
-        self.screen.end();
+        self.still();
         let known = self.known.take().or_else(|| of_link(config)).unwrap_or_default();
         let report = Report::of(config, outcome, &known, self.outputs.began);
         let complaint = complaint(std::slice::from_ref(outcome), failed);
@@ -151,7 +164,7 @@ impl Outputs {
         took: Duration,
         failed: &[String],
     ) -> Result<Exit, Complaint> {
-        self.screen.end();
+        self.still();
         let crowd = Crowd::of(outcomes);
         let complaint = complaint(outcomes, failed);
         let mut envelope = self.concluded(config, complaint.as_ref());

@@ -30,8 +30,8 @@ struct Shared {
 
 /// What the picture shows.
 #[derive(Debug)]
-pub(super) struct Shown {
-    pub(super) live: Live,
+struct Shown {
+    live: Live,
     picture: Picture,
     /// When news last came: the session has gone on since.
     told: Instant,
@@ -46,11 +46,6 @@ impl Screen {
         let shown = Shown { live, picture, told, still: false, over: false };
         let shared = Shared { shown: Mutex::new(shown), over: Condvar::new() };
         Screen { shared: Arc::new(shared), painter: None }
-    }
-
-    /// What is shown, to be changed.
-    pub(super) fn shown(&self) -> MutexGuard<'_, Shown> {
-        self.shared.shown()
     }
 
     /// Takes news; nothing moves while `still`. Where there is no terminal, notes are all there is.

@@ -32,7 +32,6 @@ pub(super) fn run(args: &Args) -> Result<Exit, Complaint> {
         Ok(plan) => plan,
         Err(complaint) => return outputs.failed(None, complaint),
     };
-    outputs.begin(plan.config.policy);
     let Plan { config, film, network, rule } = plan;
     let policy = config.policy;
     let best = best(&film, &network, policy, &rule);
