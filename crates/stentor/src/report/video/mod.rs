@@ -3,4 +3,5 @@
 pub mod choice;
 pub mod formula;
 pub mod origin;
+pub mod play;
 pub mod player;
