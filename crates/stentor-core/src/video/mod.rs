@@ -9,6 +9,7 @@
 pub mod abr;
 pub mod buffer;
 pub mod estimate;
+pub mod fault;
 pub mod film;
 pub mod metrics;
 pub mod mp4;
