@@ -2,7 +2,7 @@
 
 use schemars::{JsonSchema, Schema, schema_for};
 
-use super::{Envelope, fetch, impair, learn, load, peer, qualify, send, serve};
+use super::{Envelope, fetch, impair, learn, load, peer, qualify, send, serve, video};
 
 /// Every schema by name and version: `stentor.send/1`.
 pub fn all() -> Vec<(&'static str, Schema)> {
@@ -15,6 +15,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         of::<qualify::Config, qualify::Outcome>(qualify::SCHEMA),
         of::<send::Config, send::Outcome>(send::SCHEMA),
         of::<serve::Config, serve::Outcome>(serve::SCHEMA),
+        of::<video::serve::Config, video::serve::Outcome>(video::serve::SCHEMA),
     ]
 }
 

@@ -1,5 +1,7 @@
 //! Stored video: the origin, the player and the check.
 
 mod check;
+mod folder;
+mod origin;
 mod play;
 mod serve;

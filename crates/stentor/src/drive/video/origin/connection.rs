@@ -64,6 +64,7 @@ async fn speak(
             changed = stage.changed() => match *stage.borrow_and_update() {
                 Stage::Ended => return Ended::Stopped,
                 _ if changed.is_err() => return Ended::Stopped,
+                Stage::Draining | Stage::Serving if ledger.is_quiet() => return Ended::Complete,
                 Stage::Draining | Stage::Serving => connection.as_mut().graceful_shutdown(),
             },
             () = ledger.hurry.notified() => {}

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use stentor_core::moment::Moment;
 use stentor_core::video::pace::Pace;
+use stentor_os::net::queues;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -184,6 +185,12 @@ impl Ledger {
     /// Notes why a body ends before its time.
     pub(super) fn cut(&self, why: Ended) {
         self.book().cut = Some(why);
+    }
+
+    /// Whether nothing was asked for that is not answered, as far as anybody knows.
+    pub(super) fn is_quiet(&self) -> bool {
+        let waits = matches!(self.book().waits, Waits::Request(_));
+        waits && queues::unread(&*self.stream).is_ok_and(|bytes| bytes == 0)
     }
 
     /// When to look at [`Ledger::overdue`] and [`Ledger::sample`] again.

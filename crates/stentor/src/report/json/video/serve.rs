@@ -1,4 +1,4 @@
-//! The mirror of a run of `video serve`: schema `stentor.video.serve/1`, and the line of a request.
+//! The mirror of a run of `video serve`: schema `stentor.video-serve/1`, and the line of a request.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::drive::video::origin::{Ended, Exchange, Queue, Sample, Totals};
 use crate::report::json::utc;
 
 /// Name and version of the form.
-pub const SCHEMA: &str = "stentor.video.serve/1";
+pub const SCHEMA: &str = "stentor.video-serve/1";
 
 /// What was asked for.
 #[derive(Debug, Serialize, JsonSchema)]

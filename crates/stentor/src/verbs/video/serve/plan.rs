@@ -82,7 +82,7 @@ pub(crate) struct Args {
     /// No addresses, no line for each request and no summary
     #[arg(short, long)]
     pub(super) quiet: bool,
-    /// The summary as one JSON object (schema stentor.video.serve/1) on standard output
+    /// The summary as one JSON object (schema stentor.video-serve/1) on standard output
     #[arg(short = 'J', long)]
     pub(super) json: bool,
 }
