@@ -169,7 +169,8 @@ export class Chart {
       const shade = this.#shades.children[place] ?? this.#add(this.#shades, "rect", {});
       const until = until_s ?? now_s;
       const width = Math.max(0.5, x(until) - x(at_s));
-      const box = { class: kind, x: x(at_s), y: LEVEL.top, width, height: QUALITY.top + QUALITY.height - LEVEL.top };
+      const height = QUALITY.top + QUALITY.height - LEVEL.top;
+      const box = { class: kind, x: x(at_s), y: LEVEL.top, width, height };
       for (const [key, value] of Object.entries(box)) { shade.setAttribute(key, value); }
       shade.dataset.at_s = at_s;
       shade.dataset.until_s = until_s ?? "";
