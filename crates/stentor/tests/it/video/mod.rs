@@ -4,3 +4,4 @@ mod browser;
 mod check;
 mod play;
 mod serve;
+mod sim;

@@ -1,5 +1,7 @@
 //! The player's sockets: manifests and chunks over HTTP, every read timed.
 
+pub mod progressive;
+
 use stentor_core::video::film::Film;
 use stentor_core::video::session::Event;
 
