@@ -15,6 +15,7 @@ pub mod fluid;
 pub mod metrics;
 pub mod mp4;
 pub mod network;
+pub mod pace;
 pub mod predict;
 pub mod sabre;
 pub mod session;
