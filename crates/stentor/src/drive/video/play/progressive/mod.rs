@@ -240,7 +240,7 @@ impl Exchange<'_> {
                 piece = client.piece(&mut body), if wanted > 0 => match piece {
                     Some(Ok(frame)) => {
                         let bytes = frame.data_ref().map_or(0, Bytes::len);
-                        session.take(bytes as u64, company);
+                        session.take(bytes as u64, wanted, company);
                     }
                     Some(Err(error)) => session.cut(self.broken(&error).what),
                     None => session.finish(),
