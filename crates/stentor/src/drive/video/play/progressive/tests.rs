@@ -71,19 +71,19 @@ fn head(length: usize) -> String {
 }
 
 fn told(outcome: &Outcome) -> Vec<Said> {
-    let said = outcome.events.iter().filter_map(|event| match event.what {
-        What::Buffer(what) => Some(what),
-        _ => None,
-    });
-    said.collect()
+    let said = |event: &Event| {
+        let What::Buffer(what) = event.what else { return None };
+        Some(what)
+    };
+    outcome.events.iter().filter_map(said).collect()
 }
 
 fn chunks(outcome: &Outcome) -> Vec<usize> {
-    let chunks = outcome.events.iter().filter_map(|event| match event.what {
-        What::Received(download) => Some(download.chunk),
-        _ => None,
-    });
-    chunks.collect()
+    let chunk = |event: &Event| {
+        let What::Received(download) = event.what else { return None };
+        Some(download.chunk)
+    };
+    outcome.events.iter().filter_map(chunk).collect()
 }
 
 fn seen(outcome: &Outcome) -> Progressive {
