@@ -13,6 +13,7 @@ use stentor::drive::impair::beside;
 use stentor::drive::serve::{Address, Wanted};
 use stentor::drive::video::origin::{self, Catalogue, Limits, Source};
 use stentor::drive::video::outcome::{Outcome, Progressive};
+use stentor::drive::video::play::News;
 use stentor::drive::video::play::progressive::{Company, Plan, compare, play};
 use stentor_core::endpoint::Transport;
 use stentor_core::link::Spec;
@@ -53,7 +54,7 @@ const CASES: &[Case] = &[
     case((2_000_000, 4_000_000), (1_000, 20_000), 10),
     case((500_000, 2_000_000), (500, 20_000), 6),
     case((20_000_000, 8_000_000), (1_000, 5_000), 18),
-    case((45_000_000, 50_000_000), (900, 20_000), 18),
+    case((40_000_000, 50_000_000), (900, 20_000), 18),
 ];
 
 const fn case((x, r): (u64, u64), (q_ms, b_ms): (u64, u64), chunks: usize) -> Case {
@@ -140,7 +141,7 @@ impl Case {
             silence_max: Duration::from_secs(5),
             sample_every: Duration::from_millis(20),
         };
-        let (mut news, mut server) = (|_: _| {}, || None);
+        let (mut news, mut server) = (|_: News<'_>| {}, || None);
         let mut company = Company { interrupts: None, news: &mut news, server: &mut server };
         let outcome = play(&plan, &mut company).map_err(said)?;
         running.abort();
