@@ -354,9 +354,12 @@ impl Stage {
     }
 }
 
-/// What leaves as one at a rate: the bytes of 10 ms, so that a slow link trickles.
+/// What leaves as one at a rate: a full segment, as on a network; the bytes of a millisecond where
+/// that is more, so that a fast link costs no more turns than that, and those of 10 ms where it is
+/// less, so that a slow link trickles.
 fn quantum(rate: BitRate) -> usize {
-    usize::try_from(rate.0 / 800).unwrap_or(usize::MAX).clamp(1, QUANTUM_MAX)
+    let in_time = |part: u64| usize::try_from(rate.0 / 8 / part).unwrap_or(usize::MAX);
+    in_time(1000).max(SEGMENT.min(in_time(100))).clamp(1, QUANTUM_MAX)
 }
 
 /// The end of the silence that `at` falls into, or `at` itself.

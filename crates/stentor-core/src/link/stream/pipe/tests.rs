@@ -92,6 +92,10 @@ fn each_toxic_does_what_it_says() {
     // 8 kbit/s is a byte in a millisecond, ten in 10 ms.
     check(&[Toxic::Bandwidth(BitRate(8000))], &two, 6, "10:10 20:10 finish");
     check(&[Toxic::Bandwidth(BitRate(8000))], &[(0, 25)], 6, "10:10 20:10 25:5 finish");
+    // 4 Mbit/s is 5000 bytes in 10 ms: segments leave one by one. 80 Mbit/s is 10,000 in each.
+    let lots = |rate| [Toxic::Bandwidth(BitRate(rate))];
+    check(&lots(4_000_000), &[(0, 5000)], 6, "2.92:1460 5.84:1460 8.76:1460 10:620 finish");
+    check(&lots(80_000_000), &[(0, 25_000)], 6, "1:10000 2:10000 2:5000 finish");
     check(&[Toxic::SlowClose(ms(100))], &two, 6, "0:10 5:10 finish");
     check(&[Toxic::LimitData(15)], &two, 6, "0:10 5:5 close");
     check(&[Toxic::LimitData(10)], &two, 6, "0:10 close");
