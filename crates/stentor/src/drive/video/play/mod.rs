@@ -159,6 +159,7 @@ impl<'a> Session<'a> {
             _ => at,
         };
         account.connections = self.web.opened() - opened;
+        account.began = begun;
         Ok(Outcome {
             metrics: Metrics::of(&script.film, &events, at),
             film: script.film.clone(),
