@@ -4,12 +4,15 @@
 //! simulation is in `simulate`, the reference's options in `compat`, the formulae in `predict`, RTP in
 //! `datagrams`; what is printed and written is in `output`.
 
+mod choosers;
 mod compat;
+mod conditions;
 mod datagrams;
 mod output;
 mod plain;
 mod plan;
 mod predict;
+mod screen;
 mod simulate;
 
 use std::path::PathBuf;

@@ -15,7 +15,7 @@ use super::output::Outputs;
 use crate::complaint::{Complaint, Exit};
 use crate::drive::video::outcome::{Config, Fetch};
 use crate::drive::video::simulation;
-use crate::report::video::Known;
+use crate::report::video::play::Known;
 use crate::verbs::video::{film, network};
 
 /// With how much film playing begins, unless the buffer holds less.
@@ -32,7 +32,6 @@ pub(super) fn run(args: &Args) -> Result<Exit, Complaint> {
         Ok(plan) => plan,
         Err(complaint) => return outputs.failed(None, complaint),
     };
-    outputs.begin(plan.config.policy);
     let Plan { config, film, network, rule } = plan;
     let policy = config.policy;
     let best = best(&film, &network, policy, &rule);
