@@ -7,6 +7,7 @@ pub mod impair;
 pub mod learn;
 pub mod link;
 pub mod load;
+mod outputs;
 pub mod peer;
 #[cfg(target_os = "linux")]
 mod programs;

@@ -226,6 +226,19 @@ fn files_that_cannot_be_written_or_read_are_named() {
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.out().contains("1 line of the record is missing"), "{}", said.out());
 
+    let [svg, page] = ["full.svg", "page.html"].map(|name| folder.file(name));
+    std::os::unix::fs::symlink("/dev/full", &svg).unwrap();
+    std::fs::write(&page, "old".repeat(100_000)).unwrap();
+    let said = run(&["trace", "show", &cut, "-o", &svg, "-o", &page, "-o", &gone], b"");
+    assert_eq!(said.code, Some(3), "{}", said.err);
+    assert!(std::fs::read_to_string(&page).unwrap().starts_with("oldold"), "it came to nothing");
+    let said = run(&["trace", "show", &cut, "-o", &svg, "-o", &page], b"");
+    assert_eq!(said.code, Some(3), "{}", said.err);
+    assert!(said.err.contains("full.svg: no space left on device (ENOSPC)"), "{}", said.err);
+    assert!(said.out().contains("1 line of the record is missing"), "{}", said.out());
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(text.starts_with("<!DOCTYPE html>") && text.trim_end().ends_with("</html>"));
+
     if lab() {
         let full = folder.file("full.jsonl");
         std::os::unix::fs::symlink("/dev/full", &full).unwrap();

@@ -18,7 +18,7 @@ use crate::drive::load;
 use crate::drive::load::outcome::{Config, Outcome};
 use crate::report::load::Head;
 use crate::verbs::link::Words;
-use output::{Outputs, Progress};
+use output::Progress;
 use plan::Wish;
 
 /// The arguments of `load`.
@@ -139,13 +139,13 @@ pub struct Args {
 
 /// Runs the verb.
 pub fn run(args: Args) -> Result<Exit, Complaint> {
-    let outputs = Outputs::open(&args)?;
+    let outputs = output::open(&args)?;
     if !args.merge.is_empty() {
         return output::merged(&args, outputs);
     }
     let wish = match args.wish() {
         Ok(wish) => wish,
-        Err(complaint) => return outputs.failed(None, complaint),
+        Err(complaint) => return output::failed(outputs, None, complaint),
     };
     let asked = wish.config().clone();
     let mut progress = Progress::new(&args);
@@ -153,8 +153,10 @@ pub fn run(args: Args) -> Result<Exit, Complaint> {
     let ran = drive(wish, &mut progress);
     progress.end();
     match ran {
-        Ok((config, outcome)) => outputs.finish(&Head::of(&config), Some(&config), &outcome),
-        Err(complaint) => outputs.failed(Some(&asked), complaint),
+        Ok((config, outcome)) => {
+            output::finish(outputs, &Head::of(&config), Some(&config), &outcome)
+        }
+        Err(complaint) => output::failed(outputs, Some(&asked), complaint),
     }
 }
 

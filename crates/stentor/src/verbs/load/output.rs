@@ -1,12 +1,10 @@
 //! What `load` prints and writes: progress while it runs, then the report in every form asked for.
 //!
-//! What a report looks like is in `report::load` and `report::json`; here are its files, which are
-//! opened before the run.
+//! What a report looks like is in `report::load` and `report::json`; how its files are opened and
+//! written is in `verbs::outputs`.
 
 use std::fs::File;
-use std::io::{self, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::io::{BufReader, Write};
 
 use stentor_core::load::Pace;
 use stentor_core::load::verdict::{self, Failing};
@@ -19,10 +17,11 @@ use crate::drive::load::outcome::{Config, News, Outcome};
 use crate::report::console::{self, Status};
 use crate::report::json::{Envelope, load as json};
 use crate::report::load::{Head, cautions, csv, failing, hdr, merge, page, text};
+use crate::verbs::outputs;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     Text,
     Json,
     Csv,
@@ -31,153 +30,84 @@ enum Form {
     Hdr,
 }
 
-const FORMS: [(&str, Form); 6] = [
-    ("txt", Form::Text),
-    ("json", Form::Json),
-    ("csv", Form::Csv),
-    ("html", Form::Page),
-    ("svg", Form::Svg),
-    ("hdr", Form::Hdr),
-];
+impl outputs::Form for Form {
+    const KNOWN: &'static [(&'static str, Form)] = &[
+        ("txt", Form::Text),
+        ("json", Form::Json),
+        ("csv", Form::Csv),
+        ("html", Form::Page),
+        ("svg", Form::Svg),
+        ("hdr", Form::Hdr),
+    ];
+    const JSON: Option<Form> = Some(Form::Json);
+}
 
 /// Where the report goes.
-#[derive(Debug)]
-pub(super) struct Outputs {
-    files: Vec<(PathBuf, Form, File)>,
-    json: bool,
-    began: SystemTime,
+pub(super) type Outputs = outputs::Outputs<Form>;
+
+/// Opens every file now.
+///
+/// # Errors
+/// A name that does not say its form (exit 2), a file that cannot be made.
+pub(super) fn open(args: &Args) -> Result<Outputs, Complaint> {
+    let mut outputs = Outputs::open(&args.output, args.json)?;
+    for (path, form) in [(&args.html, Form::Page), (&args.hdr, Form::Hdr)] {
+        if let Some(path) = path {
+            outputs.files.add(path, form)?;
+        }
+    }
+    Ok(outputs)
 }
 
-impl Outputs {
-    /// Opens every file now: a run whose result cannot be kept is not begun.
-    ///
-    /// # Errors
-    /// A name that does not say its form (exit 2), a file that cannot be made.
-    pub(super) fn open(args: &Args) -> Result<Outputs, Complaint> {
-        let mut outputs = Outputs { files: Vec::new(), json: args.json, began: SystemTime::now() };
-        for path in &args.output {
-            let extension = path.extension().and_then(|extension| extension.to_str());
-            let Some((_, form)) = FORMS.iter().find(|(known, _)| Some(*known) == extension) else {
-                let known: Vec<String> =
-                    FORMS.iter().map(|(known, _)| format!(".{known}")).collect();
-                let what = format!("-o {}: its name does not say its form", path.display());
-                return Err(Complaint::usage(what, format!("One of {}.", known.join(", "))));
-            };
-            outputs.add(path, *form)?;
-        }
-        for (path, form) in [(&args.html, Form::Page), (&args.hdr, Form::Hdr)] {
-            if let Some(path) = path {
-                outputs.add(path, form)?;
-            }
-        }
-        Ok(outputs)
-    }
-
-    fn add(&mut self, path: &Path, form: Form) -> Result<(), Complaint> {
-        // What is there stays until there is something better: a run that comes to nothing leaves
-        // it, and a log may be added up into itself.
-        let opened = File::options().write(true).create(true).truncate(false).open(path);
-        let file = opened.map_err(|error| Failure::new("open", path.display(), error))?;
-        self.files.push((path.to_owned(), form, file));
-        Ok(())
-    }
-
-    /// Ends a run that did not come to a result; the JSON says so, too.
-    pub(super) fn failed(
-        mut self,
-        config: Option<&Config>,
-        complaint: Complaint,
-    ) -> Result<Exit, Complaint> {
-        let error = Some(complaint.to_string());
-        let mut envelope = self.envelope(complaint.exit, error);
-        envelope.config = config.map(json::Config::from);
-        let object = envelope.text();
-        for (path, form, file) in &mut self.files {
-            if *form == Form::Json {
-                let written = emptied(file).and_then(|()| file.write_all(object.as_bytes()));
-                written.map_err(|error| Failure::new("write", path.display(), error))?;
-            }
-        }
-        if self.json {
-            console::data(object)?;
-        }
-        Err(complaint)
-    }
-
-    /// Prints and writes the report, and says how the run ends.
-    pub(super) fn finish(
-        mut self,
-        head: &Head,
-        config: Option<&Config>,
-        outcome: &Outcome,
-    ) -> Result<Exit, Complaint> {
-        let exit = match (outcome.interrupted, outcome.failing.is_empty()) {
-            (true, _) => Exit::Interrupted,
-            (false, true) => Exit::Good,
-            (false, false) => Exit::Bad,
-        };
-        let failings: Vec<String> = outcome.failing.iter().map(failing).collect();
-        let error = (!failings.is_empty()).then(|| failings.join("; "));
-        let mut envelope = self.envelope(exit, error);
-        envelope.config = config.map(json::Config::from);
-        envelope.result = Some(json::Outcome::of(head, outcome));
-        envelope.warnings = cautions(head, outcome);
-        let mut complaint = None;
-        for (path, form, file) in &mut self.files {
-            let written = write(file, *form, head, config, outcome, &envelope);
-            // The figures took their time: one file that cannot be written does not cost the others.
-            if let Err(error) = written {
-                let failed = Complaint::from(Failure::new("write", path.display(), error));
-                complaint = complaint.or(Some(failed));
-            }
-        }
-        if let Some(complaint) = &complaint {
-            let error = [envelope.error.take(), Some(complaint.to_string())];
-            let error: Vec<String> = error.into_iter().flatten().collect();
-            envelope.fails(complaint.exit, error.join("; "));
-        }
-        let shown = if self.json {
-            console::data(envelope.text())
-        } else {
-            console::data(text::text(head, outcome, console::width().unwrap_or(text::WIDTH)))
-        };
-        match (complaint, shown) {
-            (Some(complaint), _) => Err(complaint),
-            // Whoever reads no further has seen enough, and the verdict stays what it is.
-            (None, Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-            (None, Ok(()) | Err(_)) => Ok(exit),
-        }
-    }
-
-    fn envelope(&self, exit: Exit, error: Option<String>) -> Envelope<json::Config, json::Outcome> {
-        Envelope::new(json::SCHEMA, self.began, exit, error)
-    }
+/// Ends a run that did not come to a result.
+pub(super) fn failed(
+    outputs: Outputs,
+    config: Option<&Config>,
+    complaint: Complaint,
+) -> Result<Exit, Complaint> {
+    let mut envelope = envelope(&outputs, complaint.exit, Some(complaint.to_string()));
+    envelope.config = config.map(json::Config::from);
+    outputs.failed(&envelope, complaint)
 }
 
-/// Writes one form of the report.
-fn write(
-    file: &mut File,
-    form: Form,
+/// Prints and writes the report, and says how the run ends.
+pub(super) fn finish(
+    outputs: Outputs,
     head: &Head,
     config: Option<&Config>,
     outcome: &Outcome,
-    envelope: &Envelope<json::Config, json::Outcome>,
-) -> io::Result<()> {
-    emptied(file)?;
-    let text = match form {
-        Form::Text => text::text(head, outcome, text::WIDTH),
-        Form::Json => envelope.text(),
-        Form::Csv => csv::csv(outcome),
-        Form::Page => page::html(head, config, outcome),
-        Form::Svg => page::svg(head, outcome),
-        Form::Hdr => return hdr::write(head, outcome, file),
+) -> Result<Exit, Complaint> {
+    let exit = match (outcome.interrupted, outcome.failing.is_empty()) {
+        (true, _) => Exit::Interrupted,
+        (false, true) => Exit::Good,
+        (false, false) => Exit::Bad,
     };
-    file.write_all(text.as_bytes())
+    let failings: Vec<String> = outcome.failing.iter().map(failing).collect();
+    let error = (!failings.is_empty()).then(|| failings.join("; "));
+    let mut envelope = envelope(&outputs, exit, error);
+    envelope.config = config.map(json::Config::from);
+    envelope.result = Some(json::Outcome::of(head, outcome));
+    envelope.warnings = cautions(head, outcome);
+    let render = |form, file: &mut File, envelope: &Object| {
+        let text = match form {
+            Form::Text => text::text(head, outcome, text::WIDTH),
+            Form::Json => envelope.text(),
+            Form::Csv => csv::csv(outcome),
+            Form::Page => page::html(head, config, outcome),
+            Form::Svg => page::svg(head, outcome),
+            Form::Hdr => return hdr::write(head, outcome, file),
+        };
+        file.write_all(text.as_bytes())
+    };
+    let shown = || Some(text::text(head, outcome, console::width().unwrap_or(text::WIDTH)));
+    outputs.finish(envelope, render, shown)?;
+    Ok(exit)
 }
 
-/// Takes away what an earlier run left; a device has nothing to take away.
-fn emptied(file: &File) -> io::Result<()> {
-    if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
+type Object = Envelope<json::Config, json::Outcome>;
+
+fn envelope(outputs: &Outputs, exit: Exit, error: Option<String>) -> Object {
+    Envelope::new(json::SCHEMA, outputs.began, exit, error)
 }
 
 /// Adds up the logs of other runs, and reports the sum as if it were one.
@@ -203,8 +133,8 @@ pub(super) fn merged(args: &Args, outputs: Outputs) -> Result<Exit, Complaint> {
         Ok((head, outcome))
     };
     match read() {
-        Ok((head, outcome)) => outputs.finish(&head, None, &outcome),
-        Err(complaint) => outputs.failed(None, complaint),
+        Ok((head, outcome)) => finish(outputs, &head, None, &outcome),
+        Err(complaint) => failed(outputs, None, complaint),
     }
 }
 

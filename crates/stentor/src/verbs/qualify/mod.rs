@@ -78,10 +78,10 @@ pub struct Args {
 
 /// Runs the verb.
 pub fn run(args: Args) -> Result<Exit, Complaint> {
-    let outputs = Outputs::open(&args)?;
+    let outputs = Outputs::open(&args.output, args.json)?;
     let wish = match Wish::read(&args) {
         Ok(wish) => wish,
-        Err(complaint) => return outputs.failed(None, complaint),
+        Err(complaint) => return output::failed(outputs, None, complaint),
     };
     let config = wish.config.clone();
     let measured = Interrupts::install()
@@ -96,7 +96,7 @@ pub fn run(args: Args) -> Result<Exit, Complaint> {
             Ok((ready.told(), outcome?))
         });
     match measured {
-        Ok((told, outcome)) => outputs.finish(&args, &config.behind(told), &outcome),
-        Err(complaint) => outputs.failed(Some(&config), complaint),
+        Ok((told, outcome)) => output::finish(outputs, &args, &config.behind(told), &outcome),
+        Err(complaint) => output::failed(outputs, Some(&config), complaint),
     }
 }

@@ -146,12 +146,13 @@ fn live(command: &[OsString], args: &RunArgs, view: &ViewArgs) -> Result<Exit, C
         console::notice(format!("stentor: {notice}"));
     }
     let ran = trace::run(&plan, &mut outputs)?;
-    outputs.finish_record()?;
+    let recorded = outputs.finish_record();
     for notice in &ran.notices {
         console::notice(format!("stentor: {notice}"));
     }
     // The last line that a program wrote may have no end.
     draw(&ran.record, view, outputs, "\n")?;
+    recorded?;
     if ran.interrupted {
         return Ok(Exit::Interrupted);
     }
@@ -161,7 +162,7 @@ fn live(command: &[OsString], args: &RunArgs, view: &ViewArgs) -> Result<Exit, C
 fn show(file: &std::path::Path, view: &ViewArgs) -> Result<Exit, Complaint> {
     // Read before anything is opened for writing: that may be the same file.
     let record = output::read(file)?;
-    let outputs = Outputs::open(&view.output)?;
+    let mut outputs = Outputs::open(&view.output)?;
     outputs.copy(&record)?;
     draw(&record, view, outputs, "")?;
     Ok(Exit::Good)
@@ -169,9 +170,9 @@ fn show(file: &std::path::Path, view: &ViewArgs) -> Result<Exit, Complaint> {
 
 /// Writes the files, then the ladder with `lead` before it.
 fn draw(record: &Record, view: &ViewArgs, outputs: Outputs, lead: &str) -> Result<(), Complaint> {
-    let drawn = outputs.draw(record, &plan::filter(view))?;
+    let (drawn, written) = outputs.draw(record, &plan::filter(view));
     if !view.quiet {
         console::data(format!("{lead}{drawn}"))?;
     }
-    Ok(())
+    written
 }

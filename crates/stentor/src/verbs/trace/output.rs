@@ -12,6 +12,7 @@ use stentor_os::failure::Failure;
 use crate::complaint::Complaint;
 use crate::drive::trace::Keeper;
 use crate::report::{console, ladder, mermaid, page, pcapng, record, svg};
+use crate::verbs::outputs::{self, Files};
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,19 +26,22 @@ enum Form {
     Lua,
 }
 
-const FORMS: [(&str, Form); 7] = [
-    ("jsonl", Form::Record),
-    ("pcapng", Form::Pcapng),
-    ("svg", Form::Svg),
-    ("html", Form::Page),
-    ("mmd", Form::Mermaid),
-    ("txt", Form::Text),
-    ("lua", Form::Lua),
-];
+impl outputs::Form for Form {
+    const KNOWN: &'static [(&'static str, Form)] = &[
+        ("jsonl", Form::Record),
+        ("pcapng", Form::Pcapng),
+        ("svg", Form::Svg),
+        ("html", Form::Page),
+        ("mmd", Form::Mermaid),
+        ("txt", Form::Text),
+        ("lua", Form::Lua),
+    ];
+    const JSON: Option<Form> = None;
+}
 
 /// The files of one run.
 pub(super) struct Outputs {
-    files: Vec<(PathBuf, Form, File)>,
+    files: Files<Form>,
     /// The records under way.
     writers: Vec<record::Writer<File>>,
 }
@@ -48,81 +52,58 @@ const FILE_WIDTH: usize = 120;
 impl Outputs {
     /// Opens every file now: a run whose result cannot be kept is not begun.
     pub(super) fn open(paths: &[PathBuf]) -> Result<Outputs, Complaint> {
-        let mut files = Vec::new();
-        for path in paths {
-            let extension = path.extension().and_then(|extension| extension.to_str());
-            let form = FORMS.iter().find(|(known, _)| Some(*known) == extension);
-            let Some((_, form)) = form else {
-                let known: Vec<String> =
-                    FORMS.iter().map(|(known, _)| format!(".{known}")).collect();
-                let what = format!("-o {}: its name does not say its form", path.display());
-                return Err(Complaint::usage(what, format!("One of {}.", known.join(", "))));
-            };
-            let file =
-                File::create(path).map_err(|error| Failure::new("open", path.display(), error))?;
-            files.push((path.clone(), *form, file));
-        }
-        Ok(Outputs { files, writers: Vec::new() })
+        Ok(Outputs { files: Files::open(paths)?, writers: Vec::new() })
     }
 
     /// Writes a stored record again, whole.
-    pub(super) fn copy(&self, stored: &Record) -> Result<(), Complaint> {
-        for (path, form, file) in &self.files {
-            if *form == Form::Record {
-                let file = file.try_clone();
-                let file = file.map_err(|error| Failure::new("dup", path.display(), error))?;
-                record::write(stored, file, path.display().to_string())?;
-            }
+    pub(super) fn copy(&mut self, stored: &Record) -> Result<(), Complaint> {
+        for (name, file) in self.files.take(Form::Record)? {
+            record::write(stored, file, name)?;
         }
         Ok(())
     }
 
     /// Hands on what the records still hold.
     pub(super) fn finish_record(&mut self) -> Result<(), Complaint> {
-        for writer in self.writers.drain(..) {
-            writer.finish()?;
-        }
-        Ok(())
+        let ended = self.writers.drain(..).map(|writer| Ok(writer.finish().map(drop)?));
+        // Each of them is ended, whatever became of the others.
+        ended.collect::<Vec<_>>().into_iter().collect()
     }
 
-    /// Explains the record, writes the files, and gives back the terminal's ladder.
-    pub(super) fn draw(self, record: &Record, filter: &Filter) -> Result<String, Complaint> {
+    /// Explains the record, writes the files, and gives back the terminal's ladder, whatever became
+    /// of them.
+    pub(super) fn draw(
+        mut self,
+        record: &Record,
+        filter: &Filter,
+    ) -> (String, Result<(), Complaint>) {
         let explained = Explained::of(record);
         let ladder = Ladder::of(record, &explained, filter);
         let whole = Filter { rows_max: None, ..filter.clone() };
         let drawn = (!self.files.is_empty()).then(|| Ladder::of(record, &explained, &whole));
-        for (path, form, mut file) in self.files {
-            let drawn = drawn.as_ref().unwrap_or(&ladder);
+        let drawn = drawn.as_ref().unwrap_or(&ladder);
+        let written = self.files.write(|form, file| {
             let text = match form {
                 Form::Svg => svg::drawing(drawn, svg::ROWS_MAX),
                 Form::Page => page::html(drawn, page::ROWS_MAX),
                 Form::Mermaid => mermaid::diagram(drawn, mermaid::TEXT_MAX),
                 Form::Text => ladder::trace::terminal(drawn, FILE_WIDTH, false),
                 Form::Lua => pcapng::dissector().to_owned(),
-                Form::Pcapng => {
-                    let written = pcapng::write(record, &explained.edges, file);
-                    written.map_err(|error| Failure::new("write", path.display(), error))?;
-                    continue;
-                }
-                // Written while the programs ran, or copied.
-                Form::Record => continue,
+                Form::Pcapng => return pcapng::write(record, &explained.edges, file).map(drop),
+                // Taken when the run began, or copied.
+                Form::Record => return Ok(()),
             };
-            let written = file.write_all(text.as_bytes());
-            written.map_err(|error| Failure::new("write", path.display(), error))?;
-        }
+            file.write_all(text.as_bytes())
+        });
         let width = console::width().unwrap_or(100);
-        Ok(ladder::trace::terminal(&ladder, width, console::colour()))
+        (ladder::trace::terminal(&ladder, width, console::colour()), written)
     }
 }
 
 impl Keeper for Outputs {
     fn begin(&mut self, header: &Header) -> Result<(), Complaint> {
-        for (path, form, file) in &self.files {
-            if *form == Form::Record {
-                let file = file.try_clone();
-                let file = file.map_err(|error| Failure::new("dup", path.display(), error))?;
-                self.writers.push(record::Writer::new(file, path.display().to_string(), header)?);
-            }
+        for (name, file) in self.files.take(Form::Record)? {
+            self.writers.push(record::Writer::new(file, name, header)?);
         }
         Ok(())
     }

@@ -94,3 +94,82 @@ fn what_cannot_be_asked_for() {
     assert_eq!(told.said.code, Some(2));
     assert!(told.json["result"].is_null() && told.json["config"].is_null());
 }
+
+fn folder(name: &str) -> std::path::PathBuf {
+    let folder =
+        std::env::temp_dir().join(format!("stentor-qualify-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// What a quick run of one transport is asked for.
+const QUICK: [&str; 6] = ["-q", "-u", "-d", "1s", "--cap", "1Mbit"];
+
+#[test]
+fn a_file_that_cannot_be_written_costs_no_other() {
+    let server = Server::start(&[]);
+    let target = server.v4.to_string();
+    let folder = folder("full");
+    // One of the forms at least is written after the one that fails, whatever the order.
+    let full = folder.join("full.svg");
+    std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+    let [json, text, page] = ["r.json", "r.txt", "r.html"].map(|name| folder.join(name));
+    let files = [&json, &full, &text, &page].map(|path| path.to_str().unwrap());
+    let mut arguments = [&["qualify", target.as_str()][..], &QUICK].concat();
+    arguments.extend(files.iter().flat_map(|file| ["-o", file]));
+    let said = run(&arguments, b"");
+    assert_eq!(said.code, Some(3), "{}{}", said.out(), said.err);
+    let refusal = format!("write {}: no space left on device (ENOSPC)", full.display());
+    assert!(said.err.contains(&refusal), "{}", said.err);
+    assert!(said.out().contains("real-time audio/video"), "{}", said.out());
+    let read = |path| std::fs::read_to_string(path).unwrap();
+    assert_eq!(read(&text), said.out());
+    assert!(read(&page).trim_end().ends_with("</html>"));
+    let object = Said { out: read(&json).into_bytes(), ..said };
+    assert!(told(object).error().contains(&refusal), "{}", read(&json));
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn what_was_in_a_file_stays_until_there_is_a_report() {
+    let folder = folder("kept");
+    let [page, json] = ["old.html", "old.json"].map(|name| folder.join(name));
+    let files = ["-o", page.to_str().unwrap(), "-o", json.to_str().unwrap()];
+    let old = "old".repeat(100_000);
+    let restore = || [&page, &json].map(|path| std::fs::write(path, &old).unwrap());
+    restore();
+    let said = run(&[&["qualify", "nobody.invalid:1", "-q"][..], &files].concat(), b"");
+    assert_eq!(said.code, Some(3), "{}", said.err);
+    assert!(std::fs::read_to_string(&page).unwrap() == old, "the old page is gone");
+    // The object tells how the run ended, however it ended.
+    let object = Said { out: std::fs::read(&json).unwrap(), ..said };
+    assert!(told(object).json["result"].is_null());
+    restore();
+    let server = Server::start(&[]);
+    let target = server.v4.to_string();
+    let said = run(&[&["qualify", target.as_str()][..], &QUICK, &files].concat(), b"");
+    assert_eq!(said.code, Some(0), "{}{}", said.out(), said.err);
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(text.starts_with("<!DOCTYPE html>") && text.trim_end().ends_with("</html>"));
+    let object = Said { out: std::fs::read(&json).unwrap(), ..said };
+    told(object);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_reader_who_has_gone_changes_no_verdict() {
+    let server = Server::start(&[]);
+    let target = server.v4.to_string();
+    for json in [&[][..], &["--json"]] {
+        let mut child = stentor()
+            .args(["qualify", &target, "--limit", "delay=0ms", "--for", "game"])
+            .args(QUICK)
+            .args(json)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(1), "no path is without delay");
+    }
+}
