@@ -2,6 +2,7 @@
 
 use schemars::{JsonSchema, Schema, schema_for};
 
+use super::video::check;
 use super::{Envelope, fetch, impair, learn, load, peer, qualify, send, serve};
 
 /// Every schema by name and version: `stentor.send/1`.
@@ -15,6 +16,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         of::<qualify::Config, qualify::Outcome>(qualify::SCHEMA),
         of::<send::Config, send::Outcome>(send::SCHEMA),
         of::<serve::Config, serve::Outcome>(serve::SCHEMA),
+        of::<check::Config, check::Result>(check::SCHEMA),
     ]
 }
 

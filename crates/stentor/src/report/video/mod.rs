@@ -1,1 +1,3 @@
 //! The reports of stored video: what a session was like, as text and as pictures.
+
+pub mod check;
