@@ -1,1 +1,0 @@
-//! The player's sockets: manifests and chunks over HTTP, every read timed.
