@@ -28,6 +28,7 @@ mod program;
 mod qualify;
 mod stalled;
 mod trace;
+mod video;
 mod watch;
 
 /// One measurement: its name, what it shows, and how it runs; `true` is the quick form.
@@ -81,6 +82,9 @@ fn main() -> ExitCode {
             let options = all::Options { quick, write, only: only.to_vec() };
             limit(LIMIT_ALL, LIMIT_ALL_QUICK).and_then(|()| all::measure(&options))
         }
+        Some((name, parts)) if name == "video" && !write => {
+            limit(LIMIT, LIMIT_QUICK).and_then(|()| video::measure(parts, quick))
+        }
         Some((name, [])) if !write && known(name).is_some() => {
             let measure = known(name).map(|(.., measure)| measure);
             let measure = |()| measure.map_or(Ok(String::new()), |measure| measure(quick));
@@ -94,6 +98,10 @@ fn main() -> ExitCode {
             eprintln!("  all        every workload beside its peers; --write renews the documents");
             for (name, shows, _) in MEASUREMENTS {
                 eprintln!("  {name:<10} {shows}");
+            }
+            eprintln!("  video      stored video; all its parts, or one:");
+            for (name, shows, _) in video::PARTS {
+                eprintln!("    {name:<8} {shows}");
             }
             return ExitCode::from(2);
         }

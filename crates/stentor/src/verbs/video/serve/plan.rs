@@ -79,7 +79,9 @@ impl Args {
         let seed = seed::given_or_fresh(self.seed);
         let read = film::read(&self.film, seed)?;
         let page = report::film_page(&read);
-        let json = json_film::Film::from(&read).text();
+        let numbers = json_film::Numbers::of(&read)
+            .map_err(|error| Complaint::usage(format!("--film {}: {error}", self.film), ""))?;
+        let json = serde_json::to_string(&numbers).unwrap_or_default() + "\n";
         let catalogue = Catalogue::new(read)
             .map_err(|error| Complaint::usage(format!("--film {}: {error}", self.film), ""))?;
         let text = |content, body: String| Page { content, body: body.into() };
