@@ -36,6 +36,10 @@ pub struct Told {
     pub promised: bool,
     /// Whether jumps in time are announced (EXT-X-DISCONTINUITY).
     pub jumps: bool,
+    /// Whether the text that lists its segments breaks a rule: its list is not compared with others.
+    pub broken: bool,
+    /// The tracks that may play beside it, by their places in the film: one of each group does.
+    pub beside: Vec<Vec<usize>>,
     /// The segments that were measured, from the first on; `None` for one that could not be had.
     pub segments: Vec<Option<Measured>>,
 }
@@ -55,10 +59,27 @@ impl Told {
         pairs.map(size).collect()
     }
 
-    /// The true peak and average bit rates in bit/s, by RFC 8216, 4.1.
-    pub fn rates_bps(&self, track: &Track) -> (u64, u64) {
+    fn rates_bps(&self, track: &Track) -> (u64, u64) {
         rates_bps(&self.sizes(track), self.target_s.unwrap_or(track.target_s()))
     }
+}
+
+/// The true peak and average bit rates of a track in bit/s (RFC 8216, 4.1), and with them those of
+/// whatever may play beside it: the fastest of each group (4.3.4.2). `None`: nothing was measured.
+pub fn combined_bps(film: &Presentation, told: &[Told], track: usize) -> Option<(u64, u64)> {
+    let rates = |index: usize| {
+        let (track, told) = film.tracks.get(index).zip(told.get(index))?;
+        (!told.segments.is_empty()).then(|| told.rates_bps(track))
+    };
+    let own = rates(track)?;
+    let beside = told.get(track).map(|told| told.beside.as_slice()).unwrap_or_default();
+    let fastest = |group: &Vec<usize>| {
+        let all = group.iter().copied().filter_map(rates);
+        all.fold((0, 0), |(a, b): (u64, u64), (peak, average)| (peak.max(a), average.max(b)))
+    };
+    let add =
+        |(a, b): (u64, u64), (peak, average)| (a.saturating_add(peak), b.saturating_add(average));
+    Some(beside.iter().map(fastest).fold(own, add))
 }
 
 /// Checks the tracks of a film; what a track does not declare is not checked.
@@ -68,11 +89,17 @@ pub fn measured(film: &Presentation, told: &[Told]) -> Vec<Finding> {
     for (index, (track, told)) in film.tracks.iter().zip(told).enumerate() {
         each(index, track, told, &mut findings);
         let before = findings.0.len();
-        jumps(index, track, told, &mut findings);
-        if findings.0.len() == before {
+        if !told.broken {
+            jumps(index, track, told, &mut findings);
+        }
+        if findings.0.len() == before && !told.broken {
             steady.push((index, track, told));
         }
-        rates(film, index, track, told, &mut findings);
+    }
+    for (index, (track, one)) in film.tracks.iter().zip(told).enumerate() {
+        if let Some(combined) = combined_bps(film, told, index).filter(|_| track.peak_bps > 0) {
+            rates(film, (index, track), one, combined, &mut findings);
+        }
     }
     targets(film, told, &mut findings);
     aligned(&steady, &mut findings);
@@ -133,22 +160,19 @@ fn jumps(track: usize, declared: &Track, told: &Told, findings: &mut Findings) {
     }
 }
 
-fn rates(film: &Presentation, index: usize, track: &Track, told: &Told, findings: &mut Findings) {
-    if track.peak_bps == 0 || told.segments.is_empty() {
-        return;
-    }
-    let (peak, average) = told.rates_bps(track);
+fn rates(
+    film: &Presentation,
+    (index, track): (usize, &Track),
+    told: &Told,
+    (peak, average): (u64, u64),
+    findings: &mut Findings,
+) {
     let part = Part::Track(index);
     let above = |is: u64, says: u64| is as f64 > says as f64 * (1.0 + ROUNDING);
     let said = |is: u64, says: u64| {
         let percent = 100.0 * (is as f64 / says.max(1) as f64 - 1.0);
         format!("{}: {is} bit/s, and it says {says} ({percent:.1} % more)", track.name)
     };
-    // The definition of the peak is HLS's; a track with a target is one of HLS.
-    if above(peak, track.peak_bps) {
-        let rule = if told.target_s.is_some() { &PEAK } else { &FASTER };
-        findings.of(part, rule, said(peak, track.peak_bps));
-    }
     // A part of a film says nothing about its average.
     let whole = told.segments.len() == track.segments.len()
         && told.segments.iter().all(Option::is_some)
@@ -156,14 +180,21 @@ fn rates(film: &Presentation, index: usize, track: &Track, told: &Told, findings
     if let Some(declared) = track.average_bps.filter(|says| whole && above(average, *says)) {
         findings.of(part, &MEAN, said(average, declared));
     }
-    if told.target_s.is_none() {
-        let needed_s = sustained_s(&told.sizes(track), track.peak_bps);
-        let buffer_s = film.buffer.as_secs_f64();
-        if needed_s > buffer_s * (1.0 + ROUNDING) + 1e-3 {
-            let name = &track.name;
-            let found = format!("{name}: {needed_s:.3} s must be buffered, and it says {buffer_s}");
-            findings.of(part, &SUSTAINED, found);
+    // The definition of the peak is HLS's; a track with a target is one of HLS.
+    if told.target_s.is_some() {
+        if above(peak, track.peak_bps) {
+            findings.of(part, &PEAK, said(peak, track.peak_bps));
         }
+        return;
+    }
+    let needed_s = sustained_s(&told.sizes(track), track.peak_bps);
+    let buffer_s = film.buffer.as_secs_f64();
+    if buffer_s > 0.0 && needed_s > buffer_s * (1.0 + ROUNDING) + 1e-3 {
+        let name = &track.name;
+        let found = format!("{name}: {needed_s:.3} s must be buffered, and it says {buffer_s}");
+        findings.of(part, &SUSTAINED, found);
+    } else if above(peak, track.peak_bps) {
+        findings.of(part, &FASTER, said(peak, track.peak_bps));
     }
 }
 
@@ -182,6 +213,7 @@ fn sustained_s(sizes: &[(u64, Duration)], bps: u64) -> f64 {
 /// Checks that all variants of HLS have one target duration.
 fn targets(film: &Presentation, told: &[Told], findings: &mut Findings) {
     let tracks = film.tracks.iter().zip(told).enumerate();
+    let tracks = tracks.filter(|(_, (_, told))| !told.broken);
     let mut declared =
         tracks.filter_map(|(index, (track, told))| Some((index, track, told.target_s?)));
     let Some((_, first, wants)) = declared.next() else { return };

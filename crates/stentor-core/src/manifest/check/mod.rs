@@ -18,8 +18,8 @@ mod tests;
 pub use dash::dash;
 pub use delivery::{Delivery, Reply, What, delivered, encoding, initialization, segment};
 pub use hls::hls;
-pub use measured::{Measured, Told, measured};
-pub use places::{Renditions, Representation, playlist_lines, renditions, representations};
+pub use measured::{Measured, Told, combined_bps, measured};
+pub use places::{Rendition, Representation, groups, playlist_lines, renditions, representations};
 pub use rules::RULES;
 
 use super::Place;

@@ -1,8 +1,6 @@
 //! Where a manifest speaks of its tracks and segments, so that what was measured of them has a place,
 //! too; and what it promises of them.
 
-use std::collections::BTreeMap;
-
 use crate::manifest::Place;
 use crate::manifest::dash::{children, document, place_of};
 use crate::manifest::hls::lines::{What, attributes, lines};
@@ -13,18 +11,42 @@ pub fn playlist_lines(text: &str) -> Vec<Place> {
     references.map(|line| line.begin()).collect()
 }
 
-/// The playlists of sound, subtitles and other angles that a multivariant playlist names besides its
-/// variants, by the places of their tags.
-pub type Renditions = BTreeMap<Place, String>;
+/// A playlist of sound, subtitles or another angle that a multivariant playlist names besides its
+/// variants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendition {
+    /// Where its tag is.
+    pub place: Place,
+    /// The kind and the name of the group that it is of.
+    pub group: (String, String),
+    /// The reference of its playlist.
+    pub uri: String,
+}
 
 /// Reads the EXT-X-MEDIA tags that have a playlist of their own (RFC 8216, 4.3.4.1).
-pub fn renditions(text: &str) -> Renditions {
-    let mut found = Renditions::new();
+pub fn renditions(text: &str) -> Vec<Rendition> {
+    let mut found = Vec::new();
     for line in lines(text) {
         let What::Tag { name: "EXT-X-MEDIA", value } = line.what else { continue };
         let list = attributes(value).unwrap_or_default();
-        let uri = list.iter().find(|one| one.name == "URI" && !one.value.is_empty());
-        found.extend(uri.map(|uri| (line.begin(), uri.value.to_owned())));
+        let of = |name| list.iter().find(|one| one.name == name).map(|one| one.value.to_owned());
+        let group = of("TYPE").zip(of("GROUP-ID"));
+        let Some((group, uri)) = group.zip(of("URI").filter(|uri| !uri.is_empty())) else {
+            continue;
+        };
+        found.push(Rendition { place: line.begin(), group, uri });
+    }
+    found
+}
+
+/// The groups of which each variant plays one rendition beside it, in the order of the variants.
+pub fn groups(text: &str) -> Vec<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for line in lines(text) {
+        let What::Tag { name: "EXT-X-STREAM-INF", value } = line.what else { continue };
+        let list = attributes(value).unwrap_or_default();
+        let kinds = list.iter().filter(|one| matches!(one.name, "AUDIO" | "VIDEO" | "SUBTITLES"));
+        found.push(kinds.map(|one| (one.name.to_owned(), one.value.to_owned())).collect());
     }
     found
 }

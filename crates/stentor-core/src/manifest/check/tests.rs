@@ -290,12 +290,27 @@ fn every_fault_that_can_be_measured_is_found_alone() {
         of(1, 1),
     );
     check(|film, _| _ = film.tracks[1].segments.pop(), "not-aligned", Part::Track(1));
-    // Less than the buffer of 2 s holds: both speak of the bandwidth.
+    // More than the buffer of 2 s holds: that says more than the rate.
     let (mut film, mut told) = film();
     in_dash(&mut told);
     film.tracks[0].peak_bps = 4_000;
     let found = names(&measured(&film, &told));
-    assert_eq!(found, BTreeSet::from(["bandwidth-too-low", "segment-above-bandwidth"]));
+    assert_eq!(found, BTreeSet::from(["bandwidth-too-low"]));
+}
+
+#[test]
+fn what_plays_beside_a_variant_is_a_part_of_its_bandwidth() {
+    let (mut film, mut told) = film();
+    told[1].beside = vec![vec![0]];
+    let found = measured(&film, &told);
+    assert_eq!(names(&found), BTreeSet::from(["average-above-declared", "peak-above-declared"]));
+    assert!(found.iter().all(|finding| finding.part == Part::Track(1)), "{found:?}");
+    assert_eq!(combined_bps(&film, &told, 1), Some((36_000 + 12_000, 28_000 + 8_000)));
+    // A list that is broken is not compared with others.
+    film.tracks[1].segments.pop();
+    (told[1].beside, told[1].broken, told[1].target_s) = (Vec::new(), true, Some(9));
+    film.tracks[1].average_bps = None;
+    assert_eq!(measured(&film, &told), []);
 }
 
 #[test]
@@ -309,7 +324,7 @@ fn what_could_not_be_measured_is_no_fault_of_its_own() {
     told[0].segments.truncate(1);
     told[1].segments.clear();
     assert_eq!(measured(&film, &told), []);
-    assert_eq!(told[0].rates_bps(&film.tracks[0]), (4_000, 4_000));
+    assert_eq!(combined_bps(&film, &told, 0), Some((4_000, 4_000)));
 }
 
 #[test]
@@ -406,8 +421,11 @@ fn places_of_what_is_measured() {
     let at = |line, column| Place { line, column };
     assert_eq!(playlist_lines(MEDIA), [at(8, 1), at(11, 1)]);
     let sound = MULTIVARIANT.replace("NAME=\"en\"", "NAME=\"en\",URI=\"en.m3u8\"");
-    assert_eq!(renditions(&sound), Renditions::from([(at(3, 1), "en.m3u8".to_owned())]));
-    assert_eq!(renditions(MULTIVARIANT), Renditions::new());
+    let group = ("AUDIO".to_owned(), "sound".to_owned());
+    let expected = Rendition { place: at(3, 1), group: group.clone(), uri: "en.m3u8".to_owned() };
+    assert_eq!(renditions(&sound), [expected]);
+    assert_eq!(groups(MULTIVARIANT), [[group]]);
+    assert_eq!(renditions(MULTIVARIANT), []);
     let [one] = representations(MPD)[..] else { panic!("one") };
     assert!(!one.promised && one.place.column > 1, "{one:?}");
     let promised = MPD.replace("<AdaptationSet", "<AdaptationSet startWithSAP='1'");

@@ -100,20 +100,25 @@ fn line(name: &str, finding: &Finding, paint: Paint) -> String {
 }
 
 fn table(text: &mut String, tracks: &[Figures]) {
-    let longest = tracks.iter().map(|track| track.name.chars().count()).max().unwrap_or(0);
-    let first = longest.clamp(5, NAME_MAX);
-    let mut line = |name: &str, cells: &[String; 8]| {
-        let shown: String = clean(name).chars().take(NAME_MAX).collect();
-        let mut row = format!("  {}", pad(&shown, first, false));
-        for (cell, head) in cells.iter().zip(HEADS) {
+    let mut rows = vec![(String::from("track"), HEADS.map(str::to_owned))];
+    for track in tracks {
+        let shown = clean(&track.name).chars().take(NAME_MAX).collect();
+        rows.push((shown, cells(track)));
+    }
+    let first = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let mut widths = [0; HEADS.len()];
+    for (_, cells) in &rows {
+        for (width, cell) in widths.iter_mut().zip(cells) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    for (name, cells) in &rows {
+        let mut row = format!("  {}", pad(name, first, false));
+        for (cell, width) in cells.iter().zip(widths) {
             row.push_str("  ");
-            row.push_str(&pad(cell, head.chars().count().max(9), true));
+            row.push_str(&pad(cell, width, true));
         }
         let _ = writeln!(text, "{}", row.trim_end());
-    };
-    line("track", &HEADS.map(str::to_owned));
-    for track in tracks {
-        line(&track.name, &cells(track));
     }
     for track in tracks {
         if let Some(why) = &track.unmeasured {

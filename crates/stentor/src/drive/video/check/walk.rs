@@ -75,6 +75,9 @@ struct Whence {
     hints: Hints,
     target_s: Option<u64>,
     promised: bool,
+    /// The group that it is of, and those that play beside it.
+    group: Option<(String, String)>,
+    beside: Vec<(String, String)>,
 }
 
 /// A set of tracks to be measured together.
@@ -161,6 +164,12 @@ impl<'a> Walker<'a> {
         self.manifests.len() - 1
     }
 
+    /// Whether the text of a manifest breaks a rule.
+    fn is_broken(&self, manifest: usize) -> bool {
+        let manifest = self.manifests.get(manifest);
+        manifest.is_some_and(|manifest| manifest.findings.iter().any(|finding| finding.rule.must))
+    }
+
     fn note(&mut self, manifest: usize, note: impl Into<String>) {
         if let Some(manifest) = self.manifests.get_mut(manifest) {
             manifest.notes.push(note.into());
@@ -204,7 +213,17 @@ impl<'a> Walker<'a> {
             };
             let (target_s, promised) = (None, spoken.promised);
             let places = vec![spoken.place];
-            whences.push(Whence { base, manifest: top, places, hints, target_s, promised });
+            let (manifest, group, beside) = (top, None, Vec::new());
+            whences.push(Whence {
+                base,
+                manifest,
+                places,
+                hints,
+                target_s,
+                promised,
+                group,
+                beside,
+            });
         }
         let places = spoken.iter().map(|spoken| spoken.place).collect();
         self.measure(Set { film, whences, top, places })
@@ -230,14 +249,18 @@ impl<'a> Walker<'a> {
         let independent = Hints::of(text).independent;
         let mut places = check::playlist_lines(text);
         places.truncate(film.tracks.len());
-        for (place, uri) in check::renditions(text) {
-            film.tracks.push(Track { name: uri, ..Track::default() });
-            places.push(place);
+        let variants = check::groups(text).into_iter().map(|groups| (None, groups));
+        let mut beside: Vec<_> = variants.take(film.tracks.len()).collect();
+        for rendition in check::renditions(text) {
+            film.tracks.push(Track { name: rendition.uri, ..Track::default() });
+            places.push(rendition.place);
+            beside.push((Some(rendition.group), Vec::new()));
         }
         let mut whences = Vec::new();
         let mut tracks = Vec::new();
         let mut kept = Vec::new();
-        for (mut track, place) in std::mem::take(&mut film.tracks).into_iter().zip(places) {
+        let all = std::mem::take(&mut film.tracks).into_iter().zip(places).zip(beside);
+        for ((mut track, place), (group, beside)) in all {
             let Ok(media_url) = loaded.url.join(&track.name) else {
                 self.note(top, format!("{}: that is no reference", track.name));
                 continue;
@@ -248,7 +271,7 @@ impl<'a> Walker<'a> {
             track.initialization.clone_from(&listed.initialization);
             track.first = listed.first;
             film.live |= read.media.live;
-            whences.push(whence(&read, manifest, independent));
+            whences.push(Whence { group, beside, ..whence(&read, manifest, independent) });
             tracks.push(track);
             kept.push(place);
         }
@@ -332,6 +355,8 @@ impl<'a> Walker<'a> {
                 target_s: whence.target_s,
                 promised: whence.promised,
                 jumps: whence.hints.jumps,
+                broken: self.is_broken(whence.manifest),
+                beside: whence.beside.iter().map(|group| members(&set.whences, group)).collect(),
                 segments: Vec::new(),
             };
             let mut own = Figures { name: track.name.clone(), ..Figures::default() };
@@ -341,6 +366,10 @@ impl<'a> Walker<'a> {
             }
             figures.push(summed(own, track, &one));
             told.push(one);
+        }
+        for (index, own) in figures.iter_mut().enumerate() {
+            let rates = check::combined_bps(&set.film, &told, index);
+            (own.peak_bps, own.average_bps) = rates.filter(|_| own.fetched > 0).unzip();
         }
         if let Some(top) = self.manifests.get_mut(set.top) {
             top.tracks = figures;
@@ -534,7 +563,16 @@ fn whence(read: &Read, manifest: usize, independent: bool) -> Whence {
         hints: read.hints,
         target_s: Some(read.media.target_s).filter(|target_s| *target_s > 0),
         promised: independent || read.hints.independent,
+        group: None,
+        beside: Vec::new(),
     }
+}
+
+/// The tracks of a group.
+fn members(whences: &[Whence], group: &(String, String)) -> Vec<usize> {
+    let own = whences.iter().enumerate();
+    let own = own.filter(|(_, whence)| whence.group.as_ref() == Some(group));
+    own.map(|(index, _)| index).collect()
 }
 
 fn place(whence: &Whence, segment: usize) -> Option<Place> {
@@ -562,10 +600,6 @@ fn summed(mut figures: Figures, track: &Track, told: &Told) -> Figures {
     figures.bytes = came().map(|one| one.bytes).fold(0, u64::saturating_add);
     figures.longest = came().filter_map(|one| one.duration).max();
     figures.target_s = told.target_s;
-    if figures.fetched > 0 {
-        let (peak, average) = told.rates_bps(track);
-        (figures.peak_bps, figures.average_bps) = (Some(peak), Some(average));
-    }
     figures
 }
 
