@@ -7,6 +7,7 @@
 pub mod check;
 pub mod dash;
 pub mod hls;
+pub mod segment;
 
 use std::fmt;
 use std::time::Duration;

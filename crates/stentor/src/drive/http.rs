@@ -1,4 +1,4 @@
-//! HTTP/1.1 at the client's end, over any stream (RFC 9112): one request, one reply.
+//! HTTP/1.1 at the client's end, over any stream (RFC 9112): a request, a reply, and the next.
 //!
 //! hyper reads and writes HTTP; this file lends it the stream, keeps the reply's own bytes, and
 //! bounds the waiting. Addresses, TLS and redirects are left to the verb.
@@ -135,7 +135,7 @@ impl<S: AsyncWrite + Unpin> Write for Reply<S> {
     }
 }
 
-/// One connection that carries one request.
+/// One connection, and one request after another on it.
 pub struct Client<S: AsyncRead + AsyncWrite + Unpin> {
     sender: SendRequest<Empty<Bytes>>,
     connection: Option<Connection<Reply<S>, Empty<Bytes>>>,
@@ -168,6 +168,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     ) -> hyper::Result<Response<Incoming>> {
         let reply = self.sender.send_request(request);
         carry(&mut self.connection, reply).await
+    }
+
+    /// Waits until another request may follow, the last body having come to its end; `false` if the
+    /// connection is over.
+    pub async fn ready(&mut self) -> bool {
+        carry(&mut self.connection, self.sender.ready()).await.is_ok()
     }
 
     /// The next piece of the body, without its chunk framing; `None` at its end.

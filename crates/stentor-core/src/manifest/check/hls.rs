@@ -113,7 +113,11 @@ impl<'a> Checker<'a> {
         match name {
             "EXT-X-VERSION" => match integer(value) {
                 Some(version) => self.version = version,
-                None => self.at(&VERSION, line, value),
+                None => {
+                    self.at(&VERSION, line, value);
+                    // What it would have been is not known: nothing needs more than that.
+                    self.version = u64::MAX;
+                }
             },
             "EXT-X-TARGETDURATION" => match integer(value) {
                 Some(seconds) => self.target_s = Some(seconds),

@@ -16,6 +16,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         of::<send::Config, send::Outcome>(send::SCHEMA),
         of::<serve::Config, serve::Outcome>(serve::SCHEMA),
         line::<video::events::Line>(video::events::SCHEMA),
+        of::<video::check::Config, video::check::Result>(video::check::SCHEMA),
         of::<video::play::Config, video::play::Outcome>(video::play::SCHEMA),
         of::<video::predict::Config, video::predict::Outcome>(video::predict::SCHEMA),
         of::<video::sabre::Config, video::sabre::Outcome>(video::sabre::SCHEMA),

@@ -1,6 +1,7 @@
 //! The JSON of `video`: a mirror for each of its parts, and the files that simulators share.
 
 pub mod abr;
+pub mod check;
 pub mod events;
 pub mod film;
 pub mod network;

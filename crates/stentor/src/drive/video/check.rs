@@ -1,1 +1,0 @@
-//! Fetches a manifest and all that it names, and measures it.
