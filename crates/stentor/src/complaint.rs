@@ -2,8 +2,10 @@
 //!
 //! What failed comes from `stentor-os` as a fact; the next step for the person is added here.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use stentor_os::failure::{Failure, errno_name};
@@ -79,6 +81,28 @@ impl Complaint {
         Complaint::new(Exit::Usage, what, next)
     }
 
+    /// A program that was not executed, as `what` says, with timeout(1)'s codes: 126 found and not
+    /// executable, 127 not found.
+    ///
+    /// execvp(3) says EACCES also of a folder in PATH that it may not search. That is no program
+    /// found, whatever timeout(1) makes of it: 127 here, as of bash(1).
+    pub fn not_executed(program: &OsStr, what: String, error: &io::Error) -> Complaint {
+        let kind = error.kind();
+        let (exit, next) = if kind == io::ErrorKind::NotFound {
+            (Exit::NotFound, missing(program))
+        } else if is_named(program) && !is_in_path(program) {
+            let next = "There is no such program in what may be searched of PATH: check the name, \
+                        or give its path.";
+            (Exit::NotFound, next)
+        } else if kind == io::ErrorKind::PermissionDenied {
+            let next = "It is not executable: chmod +x, or start it by its interpreter.";
+            (Exit::NotExecutable, next)
+        } else {
+            (Exit::NotExecutable, "")
+        };
+        Complaint::new(exit, what, next)
+    }
+
     /// The reader of our standard output has gone: a pipe to `head` ends quietly.
     pub fn reader_gone() -> Complaint {
         Complaint::new(Exit::Good, "", "")
@@ -106,6 +130,29 @@ impl From<Failure> for Complaint {
             _ => Exit::Environment,
         };
         Complaint::new(exit, failure.to_string(), next)
+    }
+}
+
+/// Whether a program is looked up in PATH.
+fn is_named(program: &OsStr) -> bool {
+    !program.as_encoded_bytes().contains(&b'/')
+}
+
+/// Whether PATH has a file of this name, executable or not.
+fn is_in_path(program: &OsStr) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// What is missing if execve(2) says that something is.
+fn missing(program: &OsStr) -> &'static str {
+    if is_named(program) {
+        "There is no such program in PATH: check the name, or give its path."
+    } else if Path::new(program).exists() {
+        "The file is there, but not the interpreter that its first line (#!) or its ELF header \
+         names."
+    } else {
+        "There is no such file: check the path."
     }
 }
 

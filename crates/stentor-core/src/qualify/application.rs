@@ -102,30 +102,35 @@ impl Application {
         Needs { loss, throughput, time }
     }
 
-    /// The transports that can serve it, the preferred one first, each with the reason.
-    pub const fn transports(self) -> &'static [(Transport, &'static str)] {
-        const COMPLETE: &[(Transport, &str)] =
-            &[(Transport::Tcp, "every byte must arrive, in order; delay only costs patience")];
-        const STORED: &[(Transport, &str)] = &[(
-            Transport::Tcp,
-            "the client's buffer hides what repairing losses costs in delay, and no picture is torn",
-        )];
-        const TIMELY: &[(Transport, &str)] = &[
-            (
+    /// The transport that serves it best, and the reason.
+    pub const fn preferred(self) -> (Transport, &'static str) {
+        match self {
+            Application::File | Application::Mail | Application::Web | Application::Chat => {
+                (Transport::Tcp, "every byte must arrive, in order; delay only costs patience")
+            }
+            Application::Video => (
+                Transport::Tcp,
+                "the client's buffer hides what repairing losses costs in delay, and no picture is torn",
+            ),
+            Application::Voip | Application::Game => (
                 Transport::Udp,
                 "what comes too late is worthless: better lost than waiting for its repair",
             ),
-            (
+        }
+    }
+
+    /// The transport that may serve it where the preferred one does not do, and the reason.
+    pub const fn otherwise(self) -> Option<(Transport, &'static str)> {
+        match self {
+            Application::Voip | Application::Game => Some((
                 Transport::Tcp,
                 "datagrams do not do here, and the stream's delay, repairs included, is short enough",
-            ),
-        ];
-        match self {
-            Application::File | Application::Mail | Application::Web | Application::Chat => {
-                COMPLETE
-            }
-            Application::Video => STORED,
-            Application::Voip | Application::Game => TIMELY,
+            )),
+            Application::File
+            | Application::Mail
+            | Application::Web
+            | Application::Chat
+            | Application::Video => None,
         }
     }
 

@@ -130,19 +130,19 @@ impl Verdict {
 /// Judges a path for an application: the first transport in the order of its preference that keeps
 /// all thresholds is the one to use.
 pub fn judge(path: &Path, application: Application, overrides: &[Override]) -> Verdict {
-    let verdict = |(transport, reason): &(Transport, &'static str)| {
+    let verdict = |(transport, reason): (Transport, &'static str)| {
         let limit = |threshold: Threshold| {
             let fits = |other: &&Override| other.applies(application, threshold.quantity);
             let limit = overrides.iter().rev().find(fits);
             limit.map_or(threshold, |other| threshold.at(other.limit))
         };
         let checks: Vec<Check> = application
-            .thresholds(*transport)
+            .thresholds(transport)
             .iter()
             .map(|threshold| Check {
                 threshold: limit(*threshold),
-                transport: *transport,
-                value: path.by(*transport).value(threshold.quantity),
+                transport,
+                value: path.by(transport).value(threshold.quantity),
             })
             .collect();
         let strains = checks.iter().map(Check::strain).enumerate();
@@ -152,20 +152,18 @@ pub fn judge(path: &Path, application: Application, overrides: &[Override]) -> V
         Verdict {
             application,
             passed: checks.iter().all(Check::holds),
-            transport: *transport,
+            transport,
             reason,
             checks,
             decided_by: decided_by.0,
         }
     };
-    let mut verdicts = application.transports().iter().map(verdict);
-    let preferred = verdicts.next();
-    match preferred {
-        Some(first) if !first.passed => verdicts.find(|other| other.passed).unwrap_or(first),
-        Some(first) => first,
-        // No application is without a transport; the table's test says so.
-        None => verdict(&(Transport::Tcp, "")),
+    let preferred = verdict(application.preferred());
+    if preferred.passed {
+        return preferred;
     }
+    let otherwise = application.otherwise().map(verdict);
+    otherwise.filter(|other| other.passed).unwrap_or(preferred)
 }
 
 #[cfg(test)]

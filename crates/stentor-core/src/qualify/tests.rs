@@ -41,7 +41,7 @@ fn every_application_has_a_transport_and_thresholds_and_passes_on_a_good_path() 
     for application in Application::ALL {
         let verdict = judge(&good(), application, &[]);
         assert!(verdict.passed && verdict.checks.len() >= 2, "{verdict:?}");
-        assert_eq!(verdict.transport, application.transports()[0].0);
+        assert_eq!(verdict.transport, application.preferred().0);
         assert_eq!(application.name().parse(), Ok(application));
     }
 }
@@ -49,26 +49,27 @@ fn every_application_has_a_transport_and_thresholds_and_passes_on_a_good_path() 
 #[test]
 fn each_verdict_flips_at_its_printed_threshold() {
     for application in Application::ALL {
-        for (transport, _) in application.transports() {
-            for threshold in application.thresholds(*transport) {
+        let transports = [Some(application.preferred()), application.otherwise()];
+        for (transport, _) in transports.into_iter().flatten() {
+            for threshold in application.thresholds(transport) {
                 let judged = |value| {
                     let mut path = good();
                     // Only this transport is there to choose.
                     for other in [Transport::Udp, Transport::Tcp] {
-                        if other != *transport {
+                        if other != transport {
                             set(&mut path, other, Quantity::Loss, None);
                         }
                     }
-                    set(&mut path, *transport, threshold.quantity, value);
+                    set(&mut path, transport, threshold.quantity, value);
                     judge(&path, application, &[])
                 };
                 let on = judged(Some(threshold.limit));
                 assert!(on.passed, "{on:?}");
-                assert_eq!(on.transport, *transport);
+                assert_eq!(on.transport, transport);
                 let past = judged(Some(beyond(threshold)));
                 assert!(!past.passed, "{past:?}");
                 assert!(!judged(None).passed, "what was not measured holds: {threshold:?}");
-                if past.transport == *transport {
+                if past.transport == transport {
                     assert_eq!(past.decisive().unwrap().threshold, *threshold);
                 }
             }

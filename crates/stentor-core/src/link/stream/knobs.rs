@@ -55,10 +55,10 @@ pub struct StreamKnobs {
 }
 
 impl StreamKnobs {
-    /// Whether connection number `connection` is to be refused.
-    pub fn refuses(&self, seed: Seed, connection: u64) -> bool {
+    /// Whether connection number `connection` of the proxy `name` is to be refused.
+    pub fn refuses(&self, seed: Seed, name: &str, connection: u64) -> bool {
         let Some(Probability(chance)) = self.refuse else { return false };
-        Dice::new(seed, &format!("refuse/{connection}")).chance(chance)
+        Dice::new(seed, &format!("{name}/refuse/{connection}")).chance(chance)
     }
 
     /// The name of the first setting that is made.

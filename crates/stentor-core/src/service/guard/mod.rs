@@ -18,6 +18,12 @@
 //! a client that says the same again and again, from one port and faster than once a second, has 8
 //! or 9 answers and then a pause.
 //!
+//! Many forged datagrams at once go round as a circle, of which no payload comes again before all the
+//! others have. Such a circle is found by waiting for one of them (`circle`), and then every datagram
+//! from there is remembered; once they have gone round some four times, and hardly a new one among
+//! them, they are repetitions as well. So of N forged datagrams some 10 N are answered (in trains 40 N), and a client
+//! that tries again, or says some things often beside others, is none.
+//!
 //! Datagrams that the kernel coalesced into one buffer, and of which none is an answer to itself,
 //! are judged by the first of them, until their sender repeats itself.
 //!
@@ -25,6 +31,7 @@
 //! What it cannot see: a peer that changes what it sends each time, such as by a counter, without
 //! giving our answer back; that looks like a client.
 
+mod circle;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -32,6 +39,7 @@ mod tests;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use self::circle::{Circle, Known};
 use self::table::{Entry, Table};
 use crate::moment::Moment;
 use crate::seed::{Dice, Seed};
@@ -63,12 +71,14 @@ pub struct Settings {
     pub seed: Seed,
 }
 
-/// All that is remembered of who sent what: fixed tables of less than 512 KiB.
+/// All that is remembered of who sent what: fixed tables of less than 640 KiB.
 #[derive(Clone, Debug)]
 pub struct Guard {
     secret: u64,
     buckets: Table<Bucket>,
     flows: Table<Flow>,
+    /// What flows said in which something seems to go round.
+    known: Known,
 }
 
 /// What one address or /64 may still have answered.
@@ -87,6 +97,9 @@ struct Flow {
     at: Moment,
     /// Tags of payloads and answers of late; 0 is none.
     seen: [u32; SEEN],
+    /// How many places of it have been taken.
+    taken: u8,
+    circle: Circle,
     repeats: u8,
     repeated_at: Moment,
     mute: Mute,
@@ -102,7 +115,12 @@ impl Guard {
     /// Opens a guard that has seen nobody.
     pub fn new(settings: Settings) -> Guard {
         let secret = Dice::new(settings.seed, "guard").bits();
-        Guard { secret, buckets: Table::new(BUCKETS), flows: Table::new(FLOWS) }
+        Guard {
+            secret,
+            buckets: Table::new(BUCKETS),
+            flows: Table::new(FLOWS),
+            known: Known::default(),
+        }
     }
 
     /// Says whether a datagram may be answered; `told` and `answer` are the [`fingerprint`]s of
@@ -110,7 +128,11 @@ impl Guard {
     pub fn handle(&mut self, now: Moment, source: SocketAddr, told: u64, answer: u64) -> bool {
         let (address, pair) = self.keys(source);
         let (flow, flow_shared) = self.flows.entry(now, pair);
-        let repeated = flow.note(now, tag(told), tag(answer));
+        let mut repeated = flow.note(now, tag(told), tag(answer));
+        if !repeated && flow.circle.meets(now, tag(told)) {
+            let known = self.known.note(now, flow.circle.key(pair ^ told));
+            repeated = flow.circle.closes(known);
+        }
         if !repeated && told != answer {
             return true;
         }
@@ -145,7 +167,10 @@ impl Guard {
     ) -> bool {
         let (_, pair) = self.keys(source);
         let (flow, shared) = self.flows.entry(now, pair);
-        !shared && !flow.is_busy(now) && !flow.note(now, tag(told), tag(answer))
+        !shared
+            && !flow.is_busy(now)
+            && !flow.note(now, tag(told), tag(answer))
+            && !flow.circle.meets(now, tag(told))
     }
 
     /// What stands for a source in the two tables: its address, and that with the port.
@@ -183,24 +208,34 @@ impl Flow {
     /// Remembers a payload and its answer; says whether the payload was known.
     fn note(&mut self, now: Moment, told: u32, answer: u32) -> bool {
         if now.since(self.at) >= QUIET && !self.mute.is_on(now) {
-            self.seen = [0; SEEN];
+            (self.seen, self.taken, self.circle) = ([0; SEEN], 0, Circle::default());
         }
         self.at = now;
         let repeated = self.seen.contains(&told);
-        for tag in [told, answer] {
-            if self.seen.contains(&tag) {
-                continue;
-            }
-            // A random place once none is free: however many loops run at once, each is caught in
-            // time, where the oldest place would always be overwritten just before it is needed.
-            let random = mix(now.as_nanos() ^ u64::from(tag)) % SEEN as u64;
-            let free = self.seen.iter().position(|&place| place == 0);
-            let place = free.or_else(|| usize::try_from(random).ok());
-            if let Some(place) = place.and_then(|place| self.seen.get_mut(place)) {
-                *place = tag;
-            }
+        if !repeated {
+            self.remember(now, told);
+        }
+        if !self.seen.contains(&answer) {
+            self.remember(now, answer);
         }
         repeated
+    }
+
+    /// Puts a tag into a random place once none is free: a few loops at once are caught in time,
+    /// where the oldest place would always be overwritten just before it is needed. Many are a
+    /// circle.
+    fn remember(&mut self, now: Moment, tag: u32) {
+        let random = || usize::try_from(mix(now.as_nanos() ^ u64::from(tag)) % SEEN as u64);
+        let place = match usize::from(self.taken) {
+            SEEN.. => random().unwrap_or_default(),
+            free => {
+                self.taken += 1;
+                free
+            }
+        };
+        if let Some(place) = self.seen.get_mut(place) {
+            *place = tag;
+        }
     }
 
     /// Counts a repetition; strange datagrams in between do not whitewash it, only quiet does.
@@ -250,7 +285,9 @@ impl Entry for Bucket {
 
 impl Entry for Flow {
     fn is_busy(&self, now: Moment) -> bool {
-        (self.repeats > 0 && now.since(self.repeated_at) < QUIET) || self.mute.is_remembered(now)
+        (self.repeats > 0 && now.since(self.repeated_at) < QUIET)
+            || (self.circle.is_suspected() && now.since(self.at) < QUIET)
+            || self.mute.is_remembered(now)
     }
 
     fn last_used(&self) -> Moment {

@@ -37,7 +37,7 @@ type Answering = fn(&[u8]) -> Vec<u8>;
 
 /// A service at one end of a forged conversation.
 enum End {
-    Ours(Desk),
+    Ours(Box<Desk>),
     /// Answers everything; knows no guard.
     Naive(Answering),
 }
@@ -56,7 +56,7 @@ impl End {
 }
 
 /// Lets two ends talk after `forged` datagrams were sent to the first in the name of the second.
-/// Returns how many datagrams there were, forged ones included; gives up at 2,000.
+/// Returns how many datagrams there were, forged ones included; gives up at 2,000 for each of them.
 fn talk(ends: &mut [End; 2], ports: [u16; 2], forged: &[&[u8]], dice: &mut Dice) -> usize {
     let address =
         |end: usize| SocketAddr::from(([10, 0, 0, u8::try_from(end).unwrap()], ports[end]));
@@ -70,7 +70,7 @@ fn talk(ends: &mut [End; 2], ports: [u16; 2], forged: &[&[u8]], dice: &mut Dice)
     while let Some(((now, _), (to, payload))) = on_the_way.pop_first() {
         let Some(answer) = ends[to].answer(now, address(1 - to), &payload) else { continue };
         sent += 1;
-        if sent >= 2_000 {
+        if sent >= 2_000 * forged.len() {
             break;
         }
         let latency = Duration::from_nanos(10_000 + dice.below(latency_max));
@@ -91,8 +91,8 @@ fn a_loop_of_two_of_ours_ends_within_20_datagrams() {
                 let payload = PAYLOADS[usize::try_from(dice.below(5)).unwrap()];
                 let ports = [12000, 12001];
                 let mut ends = [
-                    End::Ours(desk(one, seed, &ports[..1])),
-                    End::Ours(desk(other, seed, &ports[1..])),
+                    End::Ours(desk(one, seed, &ports[..1]).into()),
+                    End::Ours(desk(other, seed, &ports[1..]).into()),
                 ];
                 let sent = talk(&mut ends, ports, &[payload], &mut dice);
                 // Two that halve come to repeat themselves only once nothing is left.
@@ -119,7 +119,8 @@ fn a_loop_with_a_naive_service_ends_within_20_datagrams() {
         for (nth, answer) in naive.into_iter().enumerate() {
             for service in [Service::Upper, Service::Sentence, Service::Half, Service::Echo] {
                 let payload = PAYLOADS[usize::try_from(dice.below(5)).unwrap()];
-                let mut ends = [End::Ours(desk(service, seed, &[12000])), End::Naive(answer)];
+                let mut ends =
+                    [End::Ours(desk(service, seed, &[12000]).into()), End::Naive(answer)];
                 let sent = talk(&mut ends, [12000, 7777], &[payload], &mut dice);
                 assert!(sent <= 20, "seed {seed}: {service} and naive {nth}: {sent} datagrams");
             }
@@ -136,11 +137,162 @@ fn several_forged_datagrams_at_once_end_as_well() {
         let mut dice = Dice::new(Seed(seed), "several");
         let forged: [&[u8]; 3] = [b"one", b"two", b"three"];
         let mut ends = [
-            End::Ours(desk(Service::Upper, seed, &[12000])),
+            End::Ours(desk(Service::Upper, seed, &[12000]).into()),
             End::Naive(|payload| payload.to_ascii_lowercase()),
         ];
         let sent = talk(&mut ends, [12000, 7777], &forged, &mut dice);
         assert!(sent <= 60, "seed {seed}: {sent} datagrams");
+    }
+}
+
+/// Our answers to `count` forged datagrams in the name of a service that writes small, after
+/// `before` datagrams from there, each of its own.
+fn answers_to_a_circle(seed: u64, count: usize, before: u64) -> usize {
+    let mut dice = Dice::new(Seed(seed), "circle");
+    let mut desk = desk(Service::Upper, seed, &[12000]);
+    for nth in 0..before {
+        let payload = format!("an honest question, number {nth}");
+        let now = Moment::from_nanos(nth * 1_000_000_000 / before);
+        assert!(says(&mut desk, now, "10.0.0.1:7777", payload.as_bytes()), "seed {seed}");
+    }
+    let forged: Vec<String> = (0..count).map(|nth| format!("{seed} forged {nth}")).collect();
+    // Each end of the path shuffles what is on its way, more or less.
+    let latency_max = 10_000 << dice.below(16);
+    let began = Moment::from_nanos(1_000_000_000);
+    let mut on_the_way: BTreeMap<(Moment, usize), &[u8]> = BTreeMap::new();
+    for (nth, payload) in forged.iter().enumerate() {
+        on_the_way
+            .insert((began + Duration::from_nanos(dice.below(1_000_000)), nth), payload.as_bytes());
+    }
+    let mut answers = 0;
+    while let Some(((now, _), payload)) = on_the_way.pop_first() {
+        if says(&mut desk, now, "10.0.0.1:7777", payload) {
+            answers += 1;
+            assert!(answers <= 100 * count + 20_000, "seed {seed}: it does not end");
+            let turn = Duration::from_nanos(20_000 + dice.below(latency_max));
+            on_the_way.insert((now + turn, count + answers), payload);
+        }
+    }
+    answers
+}
+
+#[test]
+fn however_many_datagrams_go_round_they_end() {
+    for (count, seeds, most) in [(1, 200, 8), (8, 200, 16 * 8), (64, 100, 16 * 64)] {
+        for seed in 0..seeds {
+            let answers = answers_to_a_circle(seed, count, 0);
+            assert!(answers <= most, "seed {seed}: {count} forged: {answers} answers");
+        }
+    }
+    for seed in 0..20 {
+        let answers = answers_to_a_circle(seed, 512, 0);
+        assert!(answers <= 16 * 512, "seed {seed}: 512 forged: {answers} answers");
+    }
+}
+
+#[test]
+fn a_circle_is_found_whatever_was_said_before() {
+    for seed in 0..20 {
+        for before in [1, 100, 5_000, 20_000] {
+            let answers = answers_to_a_circle(seed, 64, before);
+            // All patience for a datagram of before, and for the next.
+            let most = 2 * 8_192 + 16 * 64;
+            assert!(answers <= most, "seed {seed}: {before} before: {answers} answers");
+        }
+    }
+}
+
+#[test]
+fn a_circle_in_trains_ends_as_well() {
+    const LENGTH: usize = 12;
+    for seed in 0..20 {
+        for count in [64, 512] {
+            let mut dice = Dice::new(Seed(seed), "trains");
+            let mut desk = desk(Service::Upper, seed, &[12000]);
+            let mut train: Vec<u8> =
+                (0..count).flat_map(|n| format!("datagram {n:>3}").into_bytes()).collect();
+            let (source, mut now) = (SocketAddr::from(([10, 0, 0, 9], 7777)), Moment::START);
+            let mut sent = 0;
+            while !train.is_empty() {
+                // What comes at once is another part in every turn.
+                let datagrams = train.len() / LENGTH;
+                let first = usize::try_from(dice.below(datagrams as u64)).unwrap();
+                train.rotate_left(first * LENGTH);
+                let mut answers = Vec::new();
+                let mut rest = train.as_mut_slice();
+                while !rest.is_empty() {
+                    now = now + Duration::from_micros(10);
+                    let together = 1 + usize::try_from(dice.below(32)).unwrap();
+                    let length = rest.len().min(together * LENGTH);
+                    let (part, after) = rest.split_at_mut(length);
+                    rest = after;
+                    let mut spill = Vec::new();
+                    match desk.handle_train(now, source, part, LENGTH, &mut spill) {
+                        Ok(whole) => answers.extend_from_slice(whole),
+                        Err(part) => {
+                            for datagram in part.chunks_mut(LENGTH) {
+                                let reply = desk.handle(now, source, datagram, &mut spill);
+                                answers.extend_from_slice(reply.map_or(&[], |reply| reply.bytes));
+                            }
+                        }
+                    }
+                }
+                train = answers.to_ascii_lowercase();
+                sent += train.len() / LENGTH;
+                assert!(sent <= 60 * count, "seed {seed}: {count} forged: {sent} answers");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_asks_again_is_no_circle() {
+    // Thousands of questions a second, some of them again after 200 ms, three times at most, and
+    // "ping" between them every 50 ms.
+    for seed in 0..20 {
+        let mut dice = Dice::new(Seed(seed), "again");
+        let mut desk = desk(Service::Upper, seed, &[12000]);
+        let lost_percent = dice.below(60);
+        let gap_ns = 20_000 << dice.below(5);
+        let mut due = BTreeMap::new();
+        let (mut number, mut asked) = (0_u64, 0_u64);
+        due.insert((Moment::START, 0), (String::from("question 0"), 0));
+        due.insert((Moment::START, u64::MAX), (String::from("ping"), 3));
+        while let Some(((now, nth), (payload, tries))) = due.pop_first() {
+            assert!(
+                says(&mut desk, now, "10.0.0.9:5555", payload.as_bytes()),
+                "seed {seed}: {payload:?} after {asked} at {now:?}, {lost_percent} % lost"
+            );
+            asked += 1;
+            if nth == number && number < 40_000 {
+                number += 1;
+                let next = now + Duration::from_nanos(gap_ns);
+                due.insert((next, number), (format!("question {number}"), 0));
+            }
+            if nth == u64::MAX && number < 40_000 {
+                due.insert((now + Duration::from_millis(50), nth), (payload.clone(), 3));
+            }
+            if tries < 3 && dice.below(100) < lost_percent {
+                due.insert((now + Duration::from_millis(200), nth), (payload, tries + 1));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_window_that_is_sent_four_times_is_no_circle() {
+    for window in [64, 512] {
+        let mut desk = desk(Service::Upper, 12, &[12000]);
+        for nth in 0..20_000_u64 {
+            // 0 to 63 four times, then 64 to 127 four times, ...
+            let question = nth / (4 * window) * window + nth % window;
+            let now = Moment::from_nanos(nth * 200_000);
+            let payload = format!("question {question}");
+            assert!(
+                says(&mut desk, now, "10.0.0.9:5555", payload.as_bytes()),
+                "window {window}: {payload:?} of {nth}"
+            );
+        }
     }
 }
 
@@ -341,8 +493,8 @@ fn a_network_of_ipv6_is_one_source_and_its_neighbour_another() {
 fn a_flood_of_forged_sources_neither_grows_memory_nor_unmutes_a_loop() {
     for seed in 0..10 {
         let mut guard = Guard::new(Settings { seed: Seed(seed) });
-        let bytes = guard.buckets.bytes() + guard.flows.bytes();
-        assert!(bytes < 512 << 10, "{bytes} bytes");
+        let bytes = guard.buckets.bytes() + guard.flows.bytes() + guard.known.bytes();
+        assert!(bytes < 640 << 10, "{bytes} bytes");
         let mut dice = Dice::new(Seed(seed), "flood");
         let hello = fingerprint(b"HELLO");
         let looping = "192.0.2.1:7777".parse().unwrap();
@@ -362,7 +514,7 @@ fn a_flood_of_forged_sources_neither_grows_memory_nor_unmutes_a_loop() {
         }
         assert!(!guard.handle(at_ms(995), looping, hello, hello), "seed {seed}");
         assert!(!guard.handle(at_ms(995), changing(6000), hello, hello), "seed {seed}");
-        assert_eq!(bytes, guard.buckets.bytes() + guard.flows.bytes());
+        assert_eq!(bytes, guard.buckets.bytes() + guard.flows.bytes() + guard.known.bytes());
     }
 }
 

@@ -439,7 +439,6 @@ impl Engine {
                     let _ = reply.send(self.set(id, *rules, now));
                 }
                 Ok(Command::Upstream(id, upstream)) => self.lead(id, upstream, now),
-                Ok(Command::Drop(id)) => self.drop_connections(id),
                 Ok(Command::Close(id, reply)) => {
                     let _ = reply.send(self.close(id));
                 }
@@ -527,6 +526,7 @@ impl Engine {
         }
     }
 
+    /// Drops every connection and every client of a proxy that closes.
     fn drop_connections(&mut self, id: Id) {
         for key in self.seats_of(id) {
             if let Some(seat) = self.seats.get(key) {

@@ -183,7 +183,6 @@ enum Command {
     Open(Id, String, Opened),
     Set(Id, Box<Rules>, Sender<Result<(), KnobError>>),
     Upstream(Id, Vec<SocketAddr>),
-    Drop(Id),
     Close(Id, Sender<Option<Counts>>),
     Count(Id, Sender<Option<Counts>>),
     Stop,
@@ -263,14 +262,6 @@ impl Handle {
     /// The thread has ended.
     pub fn lead(&self, id: Id, upstream: Vec<SocketAddr>) -> Result<(), Refusal> {
         self.tell(Command::Upstream(id, upstream))
-    }
-
-    /// Drops every connection of a proxy, which goes on listening.
-    ///
-    /// # Errors
-    /// The thread has ended.
-    pub fn drop_connections(&self, id: Id) -> Result<(), Refusal> {
-        self.tell(Command::Drop(id))
     }
 
     /// Closes a proxy with all its connections; its address is free on return. `None`: it was not

@@ -73,7 +73,7 @@ impl Door {
         self.counts.accepted += 1;
         let Before { refuse, delay } = self.rules.2;
         let chance = StreamKnobs { refuse, ..StreamKnobs::default() };
-        if chance.refuses(self.seed, self.serial) {
+        if chance.refuses(self.seed, &self.name, self.serial) {
             self.counts.refused += 1;
             reset(&near);
             return None;

@@ -221,10 +221,8 @@ fn start(words: &[OsString], network: &Arc<Network>, silent: bool) -> Result<Pro
     }
     network.host(&mut command);
     let child = command.spawn().map_err(|error| {
-        let missing = error.kind() == io::ErrorKind::NotFound;
-        let exit = if missing { Exit::NotFound } else { Exit::NotExecutable };
         let failure = Failure::new("execve", program.display(), error);
-        Complaint::new(exit, failure.to_string(), "Check its name and its path.")
+        Complaint::not_executed(program, failure.to_string(), &failure.error)
     })?;
     Ok(Program { child, ended: None })
 }

@@ -1,8 +1,6 @@
 //! What this system allows, and what to do where it does not.
 
-use std::ffi::OsStr;
 use std::fmt::Display;
-use std::path::Path;
 
 use stentor_core::timeline::record::Mode;
 use stentor_os::privilege;
@@ -102,35 +100,13 @@ pub fn no_link(step: &str, refusal: impl Display) -> Complaint {
     Complaint::new(Exit::Impossible, what, remedy_of_link(step))
 }
 
-/// Why a program was not started, with timeout(1)'s codes: 126 found but not executable, 127 not
-/// found.
+/// Why a program was not started.
 pub(super) fn not_started(failure: StartFailure) -> Complaint {
-    let next = match (failure.step, failure.error.kind()) {
-        (StartStep::Execute, std::io::ErrorKind::NotFound) => missing(&failure.program).to_owned(),
-        (StartStep::Execute, std::io::ErrorKind::PermissionDenied) => {
-            "It is not executable: chmod +x, or start it by its interpreter.".to_owned()
-        }
-        (step, _) => remedy(step.name()),
-    };
-    let exit = match (failure.step, failure.error.kind()) {
-        (StartStep::Execute, std::io::ErrorKind::NotFound) => Exit::NotFound,
-        (StartStep::Execute, _) => Exit::NotExecutable,
-        _ => Exit::Impossible,
-    };
-    Complaint::new(exit, failure.to_string(), next)
-}
-
-/// What is missing if execve(2) says that something is.
-fn missing(program: &OsStr) -> &'static str {
-    let path = Path::new(program);
-    if !program.as_encoded_bytes().contains(&b'/') {
-        "There is no such program in PATH: check the name, or give its path."
-    } else if path.exists() {
-        "The file is there, but not the interpreter that its first line (#!) or its ELF header \
-         names."
-    } else {
-        "There is no such file: check the path."
+    let what = failure.to_string();
+    if failure.step == StartStep::Execute {
+        return Complaint::not_executed(&failure.program, what, &failure.error);
     }
+    Complaint::new(Exit::Impossible, what, remedy(failure.step.name()))
 }
 
 /// SOCK_DGRAM, socket(2).

@@ -39,7 +39,7 @@ impl Child {
         let process = Command::new(program)
             .args(arguments)
             .spawn()
-            .map_err(|error| refused(program, &error))?;
+            .map_err(|error| refused(program, error))?;
         let pid = process.id();
         let wait = move || {
             let ended = stentor_os::process::ended(pid);
@@ -90,13 +90,9 @@ impl Child {
     }
 }
 
-fn refused(program: &OsStr, error: &io::Error) -> Complaint {
-    let what = format!("{}: {}", program.to_string_lossy(), stentor_os::failure::describe(error));
-    if error.kind() == io::ErrorKind::NotFound {
-        Complaint::new(Exit::NotFound, what, "Give its path, or put it on PATH.")
-    } else {
-        Complaint::new(Exit::NotExecutable, what, "chmod +x makes a file executable.")
-    }
+fn refused(program: &OsStr, error: io::Error) -> Complaint {
+    let failure = Failure::new("execve", program.display(), error);
+    Complaint::not_executed(program, failure.to_string(), &failure.error)
 }
 
 /// Every `{}` in a word becomes the address.

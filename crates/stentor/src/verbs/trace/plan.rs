@@ -123,10 +123,8 @@ pub(super) fn join(pid: u32, command: &[OsString]) -> Result<Exit, Complaint> {
     })?;
     // Only returns if it failed.
     let error = Command::new(program).args(arguments).exec();
-    let found = error.kind() != std::io::ErrorKind::NotFound;
-    let exit = if found { Exit::NotExecutable } else { Exit::NotFound };
-    let what = stentor_os::failure::Failure::new("execve", program.display(), error).to_string();
-    Err(Complaint::new(exit, what, ""))
+    let failure = stentor_os::failure::Failure::new("execve", program.display(), error);
+    Err(Complaint::not_executed(program, failure.to_string(), &failure.error))
 }
 
 #[cfg(test)]

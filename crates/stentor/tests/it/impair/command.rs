@@ -42,6 +42,59 @@ fn codes_of_the_command_are_its_own() {
 }
 
 #[test]
+fn a_folder_of_path_that_may_not_be_searched_is_no_program_found() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = std::env::temp_dir().join(format!("stentor-path-{}", std::process::id()));
+    let [locked, open] = ["locked", "open"].map(|name| folder.join(name));
+    for folder in [&locked, &open] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    let mode = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    std::fs::write(open.join("found-but-plain"), "no program\n").unwrap();
+    let program = folder.join("stentor");
+    std::fs::copy(stentor().get_program(), &program).unwrap();
+    mode(&folder, 0o755);
+    mode(&open, 0o755);
+    mode(&locked, 0);
+    let path = std::env::join_paths([&locked, &open, &"/usr/bin".into(), &"/bin".into()]);
+    // Root may search every folder, so somebody else asks.
+    let as_nobody = std::fs::read_dir(&locked).is_ok();
+    let check = |verb: &[&str], command: &str, expected: i32, words: &str| {
+        let mut run = match as_nobody {
+            true => Command::new("setpriv"),
+            false => Command::new(&program),
+        };
+        if as_nobody {
+            run.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
+        }
+        let run = run.args(verb).arg(command).env("PATH", path.as_ref().unwrap());
+        let output = run.stdin(Stdio::null()).current_dir("/").output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(expected), "{verb:?} {command}: {err}");
+        assert!(err.contains(words), "{verb:?} {command}: {err}");
+    };
+    let present = Command::new("setpriv").arg("--version").output().is_ok();
+    if !as_nobody || present {
+        let verbs = [
+            &["impair", "127.0.0.1:9", "-q", "--"][..],
+            #[cfg(target_os = "linux")]
+            &["trace", "--mode", "calls", "--"],
+        ];
+        for verb in verbs {
+            check(verb, "no-such-program-here", 127, "what may be searched of PATH");
+            check(verb, "found-but-plain", 126, "chmod +x");
+            check(verb, "true", 0, "");
+        }
+    } else {
+        eprintln!("SKIPPED: setpriv(1) is missing, so nobody is there who may not search a folder");
+    }
+    mode(&locked, 0o755);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn its_json_adds_up_and_repeats_the_seed() {
     let server = Server::start(&[]);
     let program = stentor().get_program().to_str().unwrap().to_owned();

@@ -344,8 +344,18 @@ fn words_of_a_link_become_toxics() {
     assert!(chain("loss=1%").unwrap_err().contains("loss-as-delay=1%"));
     assert!(chain("trace=x").unwrap_err().contains("not handed in"));
     let knobs = "refuse=20%".parse::<Spec>().unwrap().up.stream;
-    let refused = (0..10_000).filter(|connection| knobs.refuses(Seed(3), *connection)).count();
-    assert!((1_880..2_120).contains(&refused), "{refused}");
+    let luck = |seed: u64, name: &str| -> Vec<bool> {
+        (0..10_000).map(|connection| knobs.refuses(Seed(seed), name, connection)).collect()
+    };
+    let refused = |luck: &[bool]| luck.iter().filter(|refused| **refused).count();
+    let (one, other) = (luck(3, "web"), luck(3, "mail"));
+    assert_eq!(luck(3, "web"), one);
+    // A fifth each, and a twenty-fifth of both, within five standard deviations.
+    for luck in [&one, &other, &luck(4, "web")] {
+        assert!((1_800..2_200).contains(&refused(luck)), "{}", refused(luck));
+    }
+    let both: Vec<bool> = one.iter().zip(&other).map(|(one, other)| *one && *other).collect();
+    assert!((302..498).contains(&refused(&both)), "{}", refused(&both));
 }
 
 /// A toxic that keeps all bytes, by chance.
