@@ -13,6 +13,7 @@ pub mod film;
 pub mod metrics;
 pub mod mp4;
 pub mod network;
+pub mod pace;
 pub mod player;
 pub mod playout;
 pub mod predict;

@@ -1,17 +1,20 @@
 //! `stentor generate`: completions, man pages and JSON Schemas from their one definition, for
-//! packagers.
+//! packagers; and films, for whoever simulates.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
 use clap_complete::Shell;
+use stentor_core::seed::Seed;
 use stentor_os::failure::Failure;
 
 use crate::cli::Cli;
 use crate::complaint::{Complaint, Exit};
 use crate::report::console;
 use crate::report::json::schema;
+use crate::report::json::video::film::Numbers;
+use crate::verbs::video::film;
 
 /// The arguments of `generate`.
 #[derive(Debug, clap::Args)]
@@ -39,6 +42,15 @@ enum What {
         /// Where to; it is made if it is not there
         #[arg(value_name = "FOLDER")]
         folder: PathBuf,
+    },
+    /// A film as JSON on standard output, for video serve, video play and other simulators
+    Film {
+        /// Which film: lecture, ladder, short, hour
+        #[arg(value_name = "PRESET")]
+        preset: String,
+        /// From which the sizes of its chunks follow
+        #[arg(long, value_name = "N", default_value_t = film::SEED.0)]
+        seed: u64,
     },
 }
 
@@ -70,6 +82,12 @@ pub fn run(args: Args) -> Result<Exit, Complaint> {
         What::Man { folder } => {
             std::fs::create_dir_all(&folder).map_err(named(&folder))?;
             clap_mangen::generate_to(command, &folder).map_err(named(&folder))?;
+        }
+        What::Film { preset, seed } => {
+            let film = film::preset(&preset, Seed(seed))?;
+            let numbers =
+                Numbers::of(&film).map_err(|error| Complaint::usage(error.to_string(), ""))?;
+            console::data(numbers.text())?;
         }
     }
     Ok(Exit::Good)

@@ -20,6 +20,10 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(5);
 pub struct Packet {
     /// Its header.
     pub header: Header,
+    /// Of which chunk it carries something, from 0.
+    pub chunk: usize,
+    /// From which of its bytes on.
+    pub offset: u64,
     /// How many bytes of film follow.
     pub payload_bytes: usize,
 }
@@ -123,6 +127,7 @@ impl Schedule {
             timestamp: self.timestamp.wrapping_add(ticks_of(plays)),
             source: self.source,
         };
+        let (chunk, offset) = (self.chunk, self.offset);
         self.sequence = self.sequence.wrapping_add(1);
         self.offset += bytes;
         self.sent_bytes += bytes;
@@ -132,7 +137,7 @@ impl Schedule {
             self.offset = 0;
         }
         let payload_bytes = usize::try_from(bytes).unwrap_or(0);
-        Output::Send(Packet { header, payload_bytes })
+        Output::Send(Packet { header, chunk, offset, payload_bytes })
     }
 }
 

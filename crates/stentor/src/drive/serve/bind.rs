@@ -35,7 +35,7 @@ pub struct Wanted {
 
 /// The sockets of one thread.
 #[derive(Debug, Default)]
-pub(super) struct Sockets {
+pub(in crate::drive) struct Sockets {
     /// TCP and unix listeners.
     pub listeners: Vec<Socket>,
     /// UDP sockets.
@@ -44,7 +44,7 @@ pub(super) struct Sockets {
 
 /// How sockets are made, whatever their address.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tuning<'a> {
+pub(in crate::drive) struct Tuning<'a> {
     /// Finished connections that may wait, all threads together.
     pub backlog: u32,
     /// The congestion control of TCP; `None`: the system's.
@@ -59,7 +59,7 @@ const BUSY_POLL_US: u16 = 50;
 
 /// Everything that was bound.
 #[derive(Debug, Default)]
-pub(super) struct Bound {
+pub(in crate::drive) struct Bound {
     /// For each thread its own sockets; the first set holds those that cannot be shared.
     pub sets: Vec<Sockets>,
     /// The addresses in the order of the plan, with the ports that were got.
@@ -73,7 +73,7 @@ pub(super) struct Bound {
 /// The file of a unix socket of ours, removed when dropped: left behind it would be in the way of
 /// the next start.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub(in crate::drive) struct SocketFile {
     path: PathBuf,
     /// Device and inode: a successor's file at the same path is not ours to remove.
     identity: Option<(u64, u64)>,
@@ -113,7 +113,7 @@ const PORT_ATTEMPTS: usize = 16;
 /// # Errors
 /// The first address that cannot be had, unless it is optional; and the first of those, if
 /// nothing is left.
-pub(super) fn bind(
+pub(in crate::drive) fn bind(
     wanted: &[Wanted],
     threads: usize,
     tuning: &Tuning<'_>,

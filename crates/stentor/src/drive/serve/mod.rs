@@ -2,7 +2,7 @@
 //!
 //! What is answered is decided in core; `reactor` and `blocking` are the two ways to carry it.
 
-mod bind;
+pub(in crate::drive) mod bind;
 mod blocking;
 mod connection;
 mod mailbox;

@@ -1,1 +1,5 @@
 //! The reports of stored video: what a session was like, as text and as pictures.
+
+pub mod formula;
+pub mod origin;
+pub mod player;

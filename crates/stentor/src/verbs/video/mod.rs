@@ -5,8 +5,9 @@
 //! `network` what it is simulated over.
 
 mod check;
-mod film;
-mod network;
+mod file;
+pub(crate) mod film;
+pub mod network;
 mod play;
 mod serve;
 

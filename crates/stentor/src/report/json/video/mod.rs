@@ -1,1 +1,10 @@
-//! The JSON of `video`: a mirror for each of its parts.
+//! The JSON of `video`: a mirror for each of its parts, and the files that simulators share.
+
+pub mod film;
+pub mod network;
+mod numbers;
+pub mod predict;
+pub mod sabre;
+pub mod serve;
+
+pub use numbers::Malformed;

@@ -7,6 +7,7 @@
 mod compat;
 mod datagrams;
 mod output;
+mod plain;
 mod plan;
 mod predict;
 mod simulate;
@@ -107,14 +108,20 @@ pub(super) struct Args {
     /// Says what the formulae predict for -x and -R, and plays nothing
     #[arg(long, conflicts_with_all = ["target", "sim"])]
     predict: bool,
-    /// With --predict: how fast film arrives (the book's x) [default: that of the film]
+    /// With --predict: how fast film arrives (the book's x)
     #[arg(short = 'x', long = "arrival", value_name = "RATE", requires = "predict")]
     arrival: Option<BitRate>,
-    /// With --predict: how fast it is played (the book's R)
-    #[arg(short = 'R', long = "playback", value_name = "RATE", requires = "predict")]
+    /// With --predict: film arrives at a rate that rises from 0 to this in each such time
+    #[arg(long, value_name = "RATE,TIME", requires = "predict", conflicts_with = "arrival")]
+    saw_tooth: Option<predict::Tooth>,
+    /// With --predict: how fast it is played (the book's R) [default: that of the film]
+    #[arg(short = 'R', long = "playback", value_name = "RATE", requires = "predict",
+        conflicts_with_all = ["film", "quality"])]
     playback: Option<BitRate>,
     /// Repeats another simulator's figures for the options after --: sabre
-    #[arg(long, value_name = "SIMULATOR", conflicts_with_all = ["target", "sim", "predict"])]
+    #[arg(long, value_name = "SIMULATOR", conflicts_with_all = ["target", "predict", "rule", "abr",
+        "manual", "quality", "buffer", "start", "resume", "latency", "fetch", "udp", "clients",
+        "fail_if"])]
     compat: Option<String>,
     /// The other simulator's own options
     #[arg(last = true, value_name = "ARGS", requires = "compat")]

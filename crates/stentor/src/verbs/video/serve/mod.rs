@@ -1,12 +1,132 @@
-//! `stentor video serve`.
+//! `stentor video serve`: an origin of a generated film or of a folder, until it is told to end.
+//!
+//! Here the words of the command line become a plan, and what was witnessed becomes lines; the
+//! sockets are driven by [`crate::drive::video::origin`].
+
+mod plan;
+
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::SystemTime;
+
+use stentor_os::failure::Failure;
+use stentor_os::signal::Interrupts;
 
 use crate::complaint::{Complaint, Exit};
+use crate::drive::video::origin::{self, Exchange, Running, Totals};
+use crate::report::json::Envelope;
+use crate::report::json::video::serve as json;
+use crate::report::video::origin as report;
+use crate::report::{console, log};
 
-/// The arguments of `video serve`.
-#[derive(Debug, clap::Args)]
-pub struct Args {}
+pub(crate) use plan::Args;
 
-/// Runs it.
-pub(super) fn run(_args: Args) -> Result<Exit, Complaint> {
+/// How many requests may wait to be logged; what comes while there are so many is only counted.
+const LOG_MAX: usize = 16 << 10;
+
+/// Serves until a signal.
+///
+/// # Errors
+/// The first address that cannot be had, or arguments that do not fit together.
+pub(super) fn run(args: Args) -> Result<Exit, Complaint> {
+    let started = SystemTime::now();
+    log::begin(args.log, args.verbose);
+    let mut config = None;
+    let outcome = serve(&args, &mut config);
+    if args.json {
+        let exit = outcome.as_ref().map_or_else(|complaint| complaint.exit, |(exit, _)| *exit);
+        let error = outcome.as_ref().err().map(ToString::to_string);
+        let mut object: Envelope<json::Config, json::Outcome> =
+            Envelope::new(json::SCHEMA, started, exit, error);
+        object.config = config;
+        object.result = outcome.as_ref().ok().map(|(_, totals)| totals.into());
+        console::data(object.text())?;
+    }
+    outcome.map(|(exit, _)| exit)
+}
+
+/// Serves to the end; `config` is what the arguments came to, with the addresses that were got.
+fn serve(args: &Args, config: &mut Option<json::Config>) -> Result<(Exit, Totals), Complaint> {
+    let (sender, exchanges) = sync_channel(LOG_MAX);
+    let plan = args.plan(sender)?;
+    let config = config.insert(args.config(&plan));
+    let interrupts = Interrupts::install()
+        .map_err(|error| Failure::new("sigaction", "SIGINT and SIGTERM", error))?;
+    let source = plan.source.clone();
+    let running = origin::start(plan)?;
+    let writer = write_log(args, exchanges)?;
+    config.addresses = running.addresses.iter().map(ToString::to_string).collect();
+    if let Some(address) = running.addresses.first() {
+        let origin::Source::Film(catalogue) = &source;
+        say(args, &report::film_ready(*address, catalogue.film()));
+    }
+    for missing in &running.missing {
+        console::notice(format!("stentor: without {missing}"));
+    }
+    console::notice(format!("stentor: the film by --seed {}", config.seed));
+    if args.public {
+        console::notice("stentor: --public: every machine that reaches this one can use it");
+    }
+    let exit = wait(&running, &interrupts)?;
+    let totals = running.finish()?;
+    // Every sender went with the threads: it writes what is left, and ends.
+    let _ = writer.join();
+    if !args.quiet && !args.json {
+        told(console::data(report::summary(&totals)));
+    }
+    Ok((exit, totals))
+}
+
+/// Writes a line for each request, on a thread of its own: a terminal that is stopped must not stop
+/// the answers.
+fn write_log(args: &Args, exchanges: Receiver<Exchange>) -> Result<JoinHandle<()>, Complaint> {
+    let (quiet, form) = (args.quiet, args.log);
+    let work = move || {
+        for exchange in exchanges {
+            match form {
+                _ if quiet => {}
+                log::Form::Human => console::notice(report::line(&exchange)),
+                log::Form::Json => console::notice(json::line(&exchange).trim_end()),
+            }
+        }
+    };
+    let thread = thread::Builder::new().name("log".to_owned()).spawn(work);
+    Ok(thread.map_err(|error| Failure::new("clone", "the thread of the log", error))?)
+}
+
+/// Data for people goes to standard output, unless that is promised to JSON.
+fn say(args: &Args, text: &str) {
+    match (args.quiet, args.json) {
+        (true, _) => {}
+        (false, true) => console::notice(text.trim_end()),
+        (false, false) => told(console::data(text)),
+    }
+}
+
+/// A reader who has gone (`| head -1`) or a full disk is no reason to leave the clients.
+fn told(written: std::io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        console::notice(format!("stentor: {}", Failure::new("write", "standard output", error)));
+    }
+}
+
+/// Waits for the end: the first signal begins it in order, the second makes it at once.
+fn wait(running: &Running, interrupts: &Interrupts) -> Result<Exit, Complaint> {
+    let mut signals = 0;
+    while !running.is_over() {
+        signals += interrupts
+            .wait(running.over())
+            .map_err(|error| Failure::new("poll", "signals", error))?;
+        match signals {
+            0 => {}
+            1 => running.drain(),
+            _ => {
+                running.abort();
+                return Ok(Exit::Interrupted);
+            }
+        }
+    }
     Ok(Exit::Good)
 }
