@@ -8,8 +8,10 @@
 
 pub mod abr;
 pub mod buffer;
+pub mod columns;
 pub mod estimate;
 pub mod film;
+pub mod fluid;
 pub mod metrics;
 pub mod mp4;
 pub mod network;

@@ -1,5 +1,6 @@
 //! The reports of stored video: what a session was like, as text and as pictures.
 
+pub mod choice;
 pub mod formula;
 pub mod origin;
 pub mod player;

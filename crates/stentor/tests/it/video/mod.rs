@@ -3,3 +3,4 @@
 mod check;
 mod play;
 mod serve;
+mod sim;

@@ -1,5 +1,6 @@
 //! The JSON of `video`: a mirror for each of its parts, and the files that simulators share.
 
+pub mod abr;
 pub mod film;
 pub mod network;
 mod numbers;

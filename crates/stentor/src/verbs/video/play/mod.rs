@@ -4,7 +4,9 @@
 //! simulation is in `simulate`, the reference's options in `compat`, the formulae in `predict`, RTP in
 //! `datagrams`; what is printed and written is in `output`.
 
+mod choosers;
 mod compat;
+mod conditions;
 mod datagrams;
 mod output;
 mod plain;

@@ -1,16 +1,20 @@
 //! What a session prints and writes: news while it runs, then the report in every form asked for, and
 //! how the run ends.
 
+use std::time::Duration;
+
 use super::Args;
 use crate::complaint::{Complaint, Exit};
 use crate::drive::video::outcome::{Config, Outcome};
 use crate::drive::video::play::News;
-use crate::report::console;
+use crate::drive::video::play::crowd::Standing;
+use crate::report::console::{self, Status};
 
 /// Where the report goes.
 #[derive(Debug)]
 pub(super) struct Outputs {
     quiet: bool,
+    status: Status,
 }
 
 impl Outputs {
@@ -19,7 +23,7 @@ impl Outputs {
     /// # Errors
     /// A name that does not say its form (exit 2), a file that cannot be made.
     pub(super) fn open(args: &Args) -> Result<Outputs, Complaint> {
-        Ok(Outputs { quiet: args.quiet })
+        Ok(Outputs { quiet: args.quiet, status: Status::default() })
     }
 
     /// Shows what happens while a session runs; nothing that moves when `still`, because a person is
@@ -27,6 +31,44 @@ impl Outputs {
     pub(super) fn tell(&mut self, news: News<'_>, _still: bool) {
         if let (News::Note(words), false) = (news, self.quiet) {
             console::notice(format!("stentor: {words}"));
+        }
+    }
+
+    /// Shows how many players fare.
+    pub(super) fn stands(&mut self, standing: Standing) {
+        let Standing { clients, begun, ended, bytes } = standing;
+        if !self.quiet {
+            let line = format!("{begun} of {clients} players begun, {ended} ended, {bytes} bytes");
+            self.status.show(&line);
+        }
+    }
+
+    /// Prints how many players fared.
+    ///
+    /// # Errors
+    /// Those of [`Outputs::finish`].
+    pub(super) fn finish_all(
+        mut self,
+        _config: &Config,
+        outcomes: &[Outcome],
+        took: Duration,
+        failed: &[String],
+    ) -> Result<Exit, Complaint> {
+        self.status.clear();
+        let stalls: u64 = outcomes.iter().map(|one| one.metrics.stalls).sum();
+        let wrong: u64 = outcomes.iter().map(|one| one.account.wrong_sizes).sum();
+        let ended = outcomes.iter().filter(|one| one.trouble.is_none() && !one.interrupted).count();
+        console::data(&format!(
+            "{ended} of {} played, {stalls} stalls, {wrong} wrong sizes, {took:?}\n",
+            outcomes.len()
+        ))?;
+        if outcomes.iter().any(|one| one.interrupted) {
+            return Ok(Exit::Interrupted);
+        }
+        match outcomes.iter().find_map(|one| one.trouble.as_ref()) {
+            Some(trouble) => Err(Complaint::new(Exit::Bad, &trouble.what, &trouble.next)),
+            None if failed.is_empty() => Ok(Exit::Good),
+            None => Err(Complaint::new(Exit::Bad, failed.join("; "), "")),
         }
     }
 
