@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use stentor_core::units::BitRate;
 use stentor_core::video::film::Film;
 
-use crate::drive::video::origin::{Ended, Exchange, Totals};
+use crate::drive::video::origin::{Ended, Exchange, Listing, Totals};
+use crate::report::svg::escape;
 
 /// What there is of a film, by path, and in words.
 fn places(film: &Film) -> Vec<(String, String)> {
@@ -23,6 +25,7 @@ fn places(film: &Film) -> Vec<(String, String)> {
         ("/0/film.mp4", &qualities),
         ("/film.json", "rates and sizes of the chunks"),
         ("/requests", "what was asked for"),
+        ("/queues", "what waited at the server"),
     ]
     .map(|(path, what)| (path.to_owned(), what.to_owned()))
     .into()
@@ -50,48 +53,68 @@ fn ready(address: SocketAddr, places: &[(String, String)]) -> String {
     places.iter().map(line).collect()
 }
 
-/// A page of links to what there is of a film.
-pub fn film_page(film: &Film) -> String {
-    let rates: Vec<String> = film.rates().iter().map(BitRate::to_string).collect();
-    let title = format!(
-        "A film of {} s in {} chunks: {}",
-        film.length().as_secs(),
-        film.chunks().len(),
-        rates.join(", ")
-    );
-    let places: Vec<_> = places(film).into_iter().filter(|(path, _)| path != "/").collect();
-    page(&title, &places)
+/// The addresses of a folder, one on each line, to be copied: as many manifests as fit a screen.
+pub fn folder_ready(address: SocketAddr, listing: &Listing) -> String {
+    const SHOWN: usize = 16;
+    let mut places = vec![("/".to_owned(), "the manifests in this folder".to_owned())];
+    let manifests = listing.manifests.iter().take(SHOWN);
+    places.extend(manifests.map(|path| (format!("/{}", reference(path)), kind(path).to_owned())));
+    places.push(("/requests".to_owned(), "what was asked for".to_owned()));
+    places.push(("/queues".to_owned(), "what waited at the server".to_owned()));
+    ready(address, &places)
 }
 
-/// A page of links: paths and what is there.
-fn page(title: &str, places: &[(String, String)]) -> String {
+/// The page of a folder, which is at `path`: links to the manifests in it and below it.
+pub fn folder_page(path: &[u8], listing: &Listing) -> String {
+    let title = format!("Manifests in {}", String::from_utf8_lossy(path));
+    let places: Vec<_> = listing
+        .manifests
+        .iter()
+        .map(|path| (reference(path), format!("{} ({})", path.display(), kind(path))))
+        .collect();
+    let mut more = String::new();
+    if places.is_empty() {
+        more = "No .m3u8 or .mpd is in this folder. Files are served by their paths.".to_owned();
+    }
+    if listing.cut {
+        more += " There are too many files to look at all of them.";
+    }
+    page(&title, &places, &more)
+}
+
+/// What a manifest is.
+fn kind(path: &Path) -> &'static str {
+    if path.extension().is_some_and(|extension| extension == "mpd") { "DASH" } else { "HLS" }
+}
+
+/// A relative path as a reference (RFC 3986, 4.2): everything is escaped but what never needs it.
+fn reference(path: &Path) -> String {
+    let mut text = String::new();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                text.push(char::from(*byte));
+            }
+            byte => _ = write!(text, "%{byte:02X}"),
+        }
+    }
+    text
+}
+
+/// A page of links: references with their texts, and a sentence.
+fn page(title: &str, places: &[(String, String)], more: &str) -> String {
     let mut text = format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\"><title>stentor video serve</title>\n\
          <style>:root{{color-scheme:light dark;font-family:sans-serif}}body{{margin:2rem}}\
          li{{margin:.4rem 0}}</style></head>\n<body><h1>{}</h1><ul>\n",
-        escaped(title)
+        escape(title)
     );
-    for (path, what) in places {
-        let path = escaped(path);
-        _ = writeln!(text, "<li><a href=\"{path}\">{path}</a>: {}</li>", escaped(what));
+    for (reference, what) in places {
+        _ = writeln!(text, "<li><a href=\"{}\">{}</a></li>", escape(reference), escape(what));
     }
-    text + "</ul></body></html>\n"
-}
-
-/// Text between tags and in attributes.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
+    _ = writeln!(text, "</ul><p>{}</p></body></html>", escape(more.trim()));
+    text
 }
 
 /// The line of a request, for people, without its end.
