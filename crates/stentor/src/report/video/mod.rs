@@ -4,3 +4,4 @@ pub mod choice;
 pub mod formula;
 pub mod origin;
 pub mod player;
+pub mod rtp;

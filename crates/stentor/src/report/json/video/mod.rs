@@ -5,6 +5,7 @@ pub mod film;
 pub mod network;
 mod numbers;
 pub mod predict;
+pub mod rtp;
 pub mod sabre;
 pub mod serve;
 
