@@ -5,3 +5,4 @@ pub mod origin;
 pub mod outcome;
 pub mod play;
 pub mod rtp;
+pub mod simulation;

@@ -3,5 +3,6 @@
 pub mod choice;
 pub mod formula;
 pub mod origin;
+pub mod play;
 pub mod player;
 pub mod rtp;

@@ -305,7 +305,8 @@ proptest! {
             let seen = seen(&outcome);
             prop_assert!(seen.received_bytes <= length);
             prop_assert_eq!(outcome.trouble.is_none(), seen.received_bytes >= seen.film_bytes);
-            prop_assert_eq!(told(&outcome).last(), Some(&Said::Ended));
+            let said = told(&outcome);
+            prop_assert_eq!(said.last(), Some(&Said::Ended));
             prop_assert!(outcome.events.is_sorted_by_key(|event| event.at));
             prop_assert!(outcome.end >= Moment::START);
         }
