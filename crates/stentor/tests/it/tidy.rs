@@ -123,7 +123,7 @@ const CORE_MAY_USE: &[(&str, &[&str])] = &[
     ("service", &["casing", "moment", "seed", "units"]),
     ("timeline", &["moment"]),
     ("units", &[]),
-    ("video", &["link", "moment", "seed", "units"]),
+    ("video", &["link", "measure", "moment", "seed", "units"]),
 ];
 
 #[test]

@@ -5,4 +5,5 @@ pub mod get;
 pub mod origin;
 pub mod outcome;
 pub mod play;
+pub mod rtp;
 pub mod simulation;

@@ -7,3 +7,4 @@ pub mod formula;
 pub mod origin;
 pub mod play;
 pub mod player;
+pub mod rtp;

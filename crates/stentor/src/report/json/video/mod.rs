@@ -9,6 +9,7 @@ mod numbers;
 pub mod p1203;
 pub mod play;
 pub mod predict;
+pub mod rtp;
 pub mod sabre;
 pub mod serve;
 

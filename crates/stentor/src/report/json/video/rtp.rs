@@ -1,0 +1,125 @@
+//! The mirror of a film over UDP: schema `stentor.video.play-udp/1`.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use stentor_core::video::playout::Delay;
+
+use crate::drive::video::rtp::receiver as drive;
+use crate::report::video::rtp::{Head, bargains, curve};
+
+/// Name and version of the form.
+pub const SCHEMA: &str = "stentor.video.play-udp/1";
+
+/// What was asked for.
+#[derive(Debug, Serialize, JsonSchema)]
+#[allow(missing_docs, reason = "docs/video.md describes each key")]
+pub struct Config {
+    pub source: String,
+    pub quality: usize,
+    /// `null`: adaptive.
+    pub playout_ns: Option<u64>,
+    pub buffer_ns: u64,
+    pub timeout_ns: u64,
+    pub link: Option<String>,
+    pub seed: Option<u64>,
+}
+
+/// What came of it: sent = in_time + late + lost.
+#[derive(Debug, Serialize, JsonSchema)]
+#[allow(missing_docs, reason = "docs/video.md describes each key")]
+pub struct Outcome {
+    pub film: Option<Film>,
+    pub sent: u64,
+    pub in_time: u64,
+    pub late: u64,
+    pub lost: u64,
+    pub again: u64,
+    pub reordered: u64,
+    pub in_time_bytes: u64,
+    pub kernel_dropped: Option<u64>,
+    pub strangers: u64,
+    pub full: u64,
+    pub jitter_ns: u64,
+    pub playout_least_ns: Option<u64>,
+    pub playout_most_ns: Option<u64>,
+    pub start_up_ns: u64,
+    pub took_ns: u64,
+    pub interrupted: bool,
+    pub bargains: Vec<Point>,
+    pub curve: Vec<Point>,
+}
+
+/// What was sent.
+#[derive(Debug, Serialize, JsonSchema)]
+#[allow(missing_docs, reason = "docs/video.md describes each key")]
+pub struct Film {
+    pub packets: u64,
+    pub bytes: u64,
+    pub length_ns: u64,
+}
+
+/// A play-out delay, and the part of all packets that would be missing with it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[allow(missing_docs, reason = "docs/video.md describes each key")]
+pub struct Point {
+    pub playout_ns: u64,
+    pub missing: f64,
+}
+
+fn ns(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl From<&Head> for Config {
+    fn from(head: &Head) -> Config {
+        Config {
+            source: head.source.clone(),
+            quality: head.quality,
+            playout_ns: match head.delay {
+                Delay::Fixed(delay) => Some(ns(delay)),
+                Delay::Adaptive => None,
+            },
+            buffer_ns: ns(head.buffer),
+            timeout_ns: ns(head.patience),
+            link: head.link.clone(),
+            seed: head.seed,
+        }
+    }
+}
+
+impl From<&drive::Outcome> for Outcome {
+    fn from(outcome: &drive::Outcome) -> Outcome {
+        let played = &outcome.played;
+        let points = |points: Vec<(Duration, f64)>| {
+            let point = |(playout, missing)| Point { playout_ns: ns(playout), missing };
+            points.into_iter().map(point).collect()
+        };
+        Outcome {
+            film: outcome.film.map(|film| Film {
+                packets: film.packets,
+                bytes: film.bytes,
+                length_ns: ns(film.length),
+            }),
+            sent: played.sent,
+            in_time: played.in_time,
+            late: played.late,
+            lost: played.lost,
+            again: played.again,
+            reordered: played.reordered,
+            in_time_bytes: outcome.bytes,
+            kernel_dropped: outcome.dropped,
+            strangers: outcome.strangers,
+            full: outcome.full,
+            jitter_ns: ns(played.jitter),
+            playout_least_ns: played.delays.map(|(least, _)| ns(least)),
+            playout_most_ns: played.delays.map(|(_, most)| ns(most)),
+            start_up_ns: ns(outcome.asked),
+            took_ns: ns(outcome.took),
+            interrupted: outcome.interrupted,
+            bargains: points(bargains(outcome)),
+            curve: points(curve(outcome)),
+        }
+    }
+}
