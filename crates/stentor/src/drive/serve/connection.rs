@@ -12,7 +12,7 @@ use socket2::Socket;
 use stentor_core::moment::Moment;
 use stentor_core::service::counters::{CloseReason, Counters};
 use stentor_core::service::fault::{Due, FaultyStream};
-use stentor_core::service::limits::{Limits, READ_BULK, read_size};
+use stentor_core::service::limits::{Limits, READ_PLAIN, read_size};
 use stentor_core::service::{Session, Then};
 use stentor_os::net::datagrams::Batch;
 use stentor_os::net::stream;
@@ -30,7 +30,7 @@ pub(super) struct Hot {
 impl Default for Hot {
     fn default() -> Hot {
         Hot {
-            input: vec![0; READ_BULK],
+            input: vec![0; READ_PLAIN],
             spill: Vec::new(),
             batch: Batch::default(),
             copies: Vec::new(),
@@ -109,6 +109,8 @@ pub(super) struct Connection {
     reason: CloseReason,
     /// Whether the last read filled its buffer.
     filled: bool,
+    /// Whether the last read that filled its buffer was answered in place, and at once.
+    plain: bool,
     /// When bytes last moved, in ticks.
     moved: Tick,
     waiting: Option<Box<Waiting>>,
@@ -163,6 +165,7 @@ impl Connection {
             phase: Phase::Open,
             reason: CloseReason::ByClient,
             filled: false,
+            plain: false,
             moved: Tick::at(now),
             waiting: None,
             faulty: faulty.map(Box::new),
@@ -234,7 +237,7 @@ impl Connection {
     #[inline]
     fn read_max(&self, turn: &Turn<'_>) -> usize {
         let size = match self.session.read_max() {
-            None => read_size(self.filled, turn.stalled.load(Ordering::Relaxed)),
+            None => read_size(self.filled, self.plain, turn.stalled.load(Ordering::Relaxed)),
             Some(most) => most,
         };
         self.faulty.as_ref().map_or(size, |faulty| size.min(faulty.read_max()))
@@ -299,7 +302,12 @@ impl Connection {
     ) -> io::Result<bool> {
         match self.answer_piece(input, spill, turn)? {
             None => Ok(false),
-            Some([]) => Ok(true),
+            Some([]) => {
+                if self.filled {
+                    self.plain = spill.is_empty();
+                }
+                Ok(true)
+            }
             Some(rest) => self.answer_rest(rest, spill, turn),
         }
     }
@@ -313,6 +321,7 @@ impl Connection {
         spill: &mut Vec<u8>,
         turn: &mut Turn<'_>,
     ) -> io::Result<bool> {
+        self.plain = false;
         while !rest.is_empty() {
             match self.answer_piece(rest, spill, turn)? {
                 None => return Ok(false),
@@ -345,6 +354,7 @@ impl Connection {
     #[cold]
     fn stop_short(&mut self, unsent: Vec<u8>, rest: &[u8], then: Then, turn: &mut Turn<'_>) {
         let close = then == Then::Close;
+        self.plain = false;
         if close {
             self.finish(CloseReason::ByService);
         }
