@@ -16,7 +16,11 @@ type Part = (&'static str, &'static str, fn(bool) -> Result<String, String>);
 const PARTS: &[Part] = &[
     ("sabre", "the reference's 48 runs: microseconds for a session", sabre::measure),
     ("agree", "decisions of the simulator and of sockets over the same traces", agree::measure),
-    ("fluid", "progressive play through the link engine, beside the book's formulae", fluid::measure),
+    (
+        "fluid",
+        "progressive play through the link engine, beside the book's formulae",
+        fluid::measure,
+    ),
     ("crowd", "1,000 players of one origin: stalls, start-up, processor time", crowd::measure),
 ];
 

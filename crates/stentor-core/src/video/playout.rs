@@ -207,10 +207,12 @@ impl Playout {
         self.played.delays = Some((least.min(delay), most.max(delay)));
     }
 
+    /// Until there are as many packets as the filter remembers, all of them count alike.
     fn learn(&mut self, transit_ns: f64) {
-        self.mean_ns = KEPT * self.mean_ns + (1.0 - KEPT) * transit_ns;
+        let share = (1.0 - KEPT).max(1.0 / self.sequence.arrived().max(1) as f64);
+        self.mean_ns += share * (transit_ns - self.mean_ns);
         let deviation_ns = (transit_ns - self.mean_ns).abs();
-        self.deviation_ns = KEPT * self.deviation_ns + (1.0 - KEPT) * deviation_ns;
+        self.deviation_ns += share * (deviation_ns - self.deviation_ns);
     }
 }
 

@@ -18,6 +18,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         line::<video::events::Line>(video::events::SCHEMA),
         of::<video::check::Config, video::check::Result>(video::check::SCHEMA),
         of::<video::play::Config, video::play::Outcome>(video::play::SCHEMA),
+        of::<video::rtp::Config, video::rtp::Outcome>(video::rtp::SCHEMA),
         of::<video::predict::Config, video::predict::Outcome>(video::predict::SCHEMA),
         of::<video::sabre::Config, video::sabre::Outcome>(video::sabre::SCHEMA),
         of::<video::serve::Config, video::serve::Outcome>(video::serve::SCHEMA),

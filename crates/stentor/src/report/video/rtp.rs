@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use stentor_core::video::playout::Delay;
-use stentor_core::video::rtp::words::Description;
 use stentor_core::video::rtp::span_of;
+use stentor_core::video::rtp::words::Description;
 
 use crate::drive::video::rtp::receiver::{Look, Outcome};
 use crate::drive::video::rtp::sender::{Ended, News};
@@ -121,11 +121,16 @@ fn facts(outcome: &Outcome) -> Vec<(&'static str, String)> {
     let missing = (played.late + played.lost) as f64 / played.sent.max(1) as f64;
     facts.push(("missing", percent(missing)));
     facts.push(("jitter", format!("{} (RFC 3550, section 6.4.1)", said(played.jitter))));
-    facts.push(("start-up", format!("{} from the first request to the first packet", said(outcome.asked))));
+    facts.push((
+        "start-up",
+        format!("{} from the first request to the first packet", said(outcome.asked)),
+    ));
     if let Some(dropped) = outcome.dropped {
         let full = match outcome.full {
             0 => "the application always read on".to_owned(),
-            times => format!("the application's buffer was full {times} times, and nothing was read"),
+            times => {
+                format!("the application's buffer was full {times} times, and nothing was read")
+            }
         };
         facts.push(("kernel", format!("{dropped} datagrams dropped for want of room; {full}")));
     }
@@ -198,7 +203,11 @@ fn chart_of_buffer(head: &Head, outcome: &Outcome) -> Chart {
     Chart {
         title: "The application's buffer".into(),
         about: format!("It held {} at most.", said(highest)),
-        x: Axis { label: "time since the first packet".into(), unit: Unit::Nanos, ..Axis::default() },
+        x: Axis {
+            label: "time since the first packet".into(),
+            unit: Unit::Nanos,
+            ..Axis::default()
+        },
         y: Axis { label: "film that waits".into(), unit: Unit::Nanos, ..Axis::default() },
         series: vec![level],
         marks,
@@ -224,6 +233,11 @@ pub fn html(head: &Head, outcome: &Outcome) -> String {
     body.push_str("</table>\n");
     let styles = [chart::style(), shell::REPORT];
     Shell { title: &title, styles: &styles, body: &body, script: None }.html()
+}
+
+/// Where an origin has its film over UDP, one address on each line, to be copied.
+pub fn ready(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(|address| format!("udp://{address}  the film by RTP\n")).collect()
 }
 
 /// How it goes, in a line.

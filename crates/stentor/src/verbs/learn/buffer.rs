@@ -88,7 +88,9 @@ fn slow(stage: &mut Stage<'_>) -> Result<(), Stop> {
     })?;
     stage.claim(
         "It begins, freezes and goes on as often as the formula says, and plays to the end.",
-        measured.freezes.len() == count && count > 0 && order(&outcome).last() == Some(&Said::Ended),
+        measured.freezes.len() == count
+            && count > 0
+            && order(&outcome).last() == Some(&Said::Ended),
         told(&outcome),
     )?;
     stage.claim(
@@ -218,7 +220,8 @@ fn fetch(
         sample_every: Duration::from_millis(10),
     };
     let outcome = stage.interruptible(|interrupts| {
-        let (mut news, mut look) = (|_: crate::drive::video::play::News<'_>| {}, || server.unsent());
+        let (mut news, mut look) =
+            (|_: crate::drive::video::play::News<'_>| {}, || server.unsent());
         let company =
             &mut Company { interrupts: Some(interrupts), news: &mut news, server: &mut look };
         play_film(&plan, company)

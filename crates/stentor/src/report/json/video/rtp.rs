@@ -1,16 +1,20 @@
-//! The mirror of a film over UDP: schema `stentor.video.play-udp/1`.
+//! The mirror of a film over UDP: schema `stentor.video-play-udp/1`.
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use stentor_core::video::playout::Delay;
+use stentor_core::video::rtp::span_of;
 
 use crate::drive::video::rtp::receiver as drive;
+use crate::drive::video::rtp::sender::{Ended, News};
+use crate::report::json::utc;
 use crate::report::video::rtp::{Head, bargains, curve};
 
 /// Name and version of the form.
-pub const SCHEMA: &str = "stentor.video.play-udp/1";
+pub const SCHEMA: &str = "stentor.video-play-udp/1";
 
 /// What was asked for.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -66,6 +70,49 @@ pub struct Film {
 pub struct Point {
     pub playout_ns: u64,
     pub missing: f64,
+}
+
+/// What happens to a stream of an origin, on a line of its own: in the log with `--log json`.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum Event {
+    Began { packets: u64, bytes: u64 },
+    Report { lost: i32, lost_share: f64, jitter_ns: u64 },
+    Ended { how: &'static str, packets: u64, refused: u64, bytes: u64 },
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    time: String,
+    peer: String,
+    quality: usize,
+    #[serde(flatten)]
+    event: Event,
+}
+
+/// The line of what happened to a stream, without its end.
+pub fn line(peer: SocketAddr, quality: usize, news: News) -> String {
+    let event = match news {
+        News::Began(film) => Event::Began { packets: film.packets, bytes: film.bytes },
+        News::Told(report) => Event::Report {
+            lost: report.lost,
+            lost_share: f64::from(report.lost_share) / 256.0,
+            jitter_ns: ns(span_of(report.jitter.into())),
+        },
+        News::Ended { packets, refused, bytes, how } => {
+            let how = match how {
+                Ended::Whole => "whole",
+                Ended::Goodbye => "goodbye",
+                Ended::Silence => "silence",
+                Ended::Origin => "origin",
+            };
+            Event::Ended { how, packets, refused, bytes }
+        }
+    };
+    let time = utc(SystemTime::now());
+    // Plain structs with string keys cannot fail to serialise.
+    serde_json::to_string(&Line { time, peer: peer.to_string(), quality, event })
+        .unwrap_or_default()
 }
 
 fn ns(time: Duration) -> u64 {

@@ -96,10 +96,11 @@ pub(super) struct Args {
     /// Makes the run bad (exit 1) if this holds: stalls>0, startup>2s, stalled>1s (repeatable)
     #[arg(long, value_name = "CONDITION")]
     fail_if: Vec<String>,
-    /// Plays RTP over UDP (stentor video serve --udp)
-    #[arg(short = 'u', long, conflicts_with_all = ["fetch", "sim", "predict"])]
+    /// Plays RTP over UDP (stentor video serve --udp): HOST:PORT or udp://HOST:PORT
+    #[arg(short = 'u', long, conflicts_with_all = ["fetch", "sim", "predict", "abr", "manual", "rule",
+        "start", "resume", "film", "retries", "insecure", "fail_if"])]
     udp: bool,
-    /// With --udp: the play-out delay, a time or adaptive
+    /// With --udp: the play-out delay, a time or adaptive [default: 200ms]
     #[arg(long, value_name = "TIME|adaptive", requires = "udp")]
     playout: Option<String>,
     /// Simulates over a recorded network instead: JSON, time-bandwidth table, Mahimahi, or a rate

@@ -5,6 +5,7 @@
 
 mod plan;
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
@@ -14,9 +15,10 @@ use stentor_os::signal::Interrupts;
 
 use crate::complaint::{Complaint, Exit};
 use crate::drive::video::origin::{self, Exchange, Running, Source, Totals};
+use crate::drive::video::rtp::sender;
 use crate::report::json::Envelope;
-use crate::report::json::video::serve as json;
-use crate::report::video::origin as report;
+use crate::report::json::video::{rtp as rtp_json, serve as json};
+use crate::report::video::{origin as report, rtp};
 use crate::report::{console, log};
 
 pub(crate) use plan::Args;
@@ -53,15 +55,29 @@ fn serve(args: &Args, config: &mut Option<json::Config>) -> Result<(Exit, Totals
     let interrupts = Interrupts::install()
         .map_err(|error| Failure::new("sigaction", "SIGINT and SIGTERM", error))?;
     let source = plan.source.clone();
+    let (rate, seed) = (plan.rate, plan.seed);
     let running = origin::start(plan)?;
     let writer = write_log(args, exchanges)?;
     config.addresses = running.addresses.iter().map(ToString::to_string).collect();
+    let streams = match &source {
+        Source::Film(catalogue) if args.udp => {
+            let film = Arc::new(catalogue.film().clone());
+            let addresses = running.addresses.clone();
+            let plan = sender::Plan { film, addresses, rate, seed };
+            let started = sender::start(plan, stream_log(args))?;
+            Some(started)
+        }
+        Source::Film(_) | Source::Folder(_) => None,
+    };
     if let Some(address) = running.addresses.first() {
         let ready = match &source {
             Source::Film(catalogue) => report::film_ready(*address, catalogue.film()),
             Source::Folder(folder) => report::folder_ready(*address, &folder.manifests()),
         };
         say(args, &ready);
+    }
+    if streams.is_some() {
+        say(args, &rtp::ready(&running.addresses));
     }
     for missing in &running.missing {
         console::notice(format!("stentor: without {missing}"));
@@ -73,6 +89,8 @@ fn serve(args: &Args, config: &mut Option<json::Config>) -> Result<(Exit, Totals
         console::notice("stentor: --public: every machine that reaches this one can use it");
     }
     let exit = wait(&running, &interrupts)?;
+    // Says goodbye to its players.
+    drop(streams);
     let totals = running.finish()?;
     // Every sender went with the threads: it writes what is left, and ends.
     let _ = writer.join();
@@ -97,6 +115,16 @@ fn write_log(args: &Args, exchanges: Receiver<Exchange>) -> Result<JoinHandle<()
     };
     let thread = thread::Builder::new().name("log".to_owned()).spawn(work);
     Ok(thread.map_err(|error| Failure::new("clone", "the thread of the log", error))?)
+}
+
+/// Writes a line for whatever happens to a stream over UDP.
+fn stream_log(args: &Args) -> sender::Listener {
+    let (quiet, form) = (args.quiet, args.log);
+    Box::new(move |peer, quality, news| match form {
+        _ if quiet => {}
+        log::Form::Human => console::notice(rtp::line(peer, quality, news)),
+        log::Form::Json => console::notice(rtp_json::line(peer, quality, news)),
+    })
 }
 
 /// Data for people goes to standard output, unless that is promised to JSON.

@@ -53,6 +53,10 @@ pub(crate) struct Args {
     /// often, as in 503@/2/*:10%, rst:every=5, stall@*/3.m4s:once (repeatable)
     #[arg(long, value_name = "FAULT", value_delimiter = ',')]
     fault: Vec<Fault>,
+    /// Serve the generated film by RTP over UDP, too, on the same addresses; with --rate as fast as
+    /// that, otherwise as fast as it is played
+    #[arg(short, long, conflicts_with = "folder")]
+    pub(super) udp: bool,
     /// From which chance follows: a generated film's sizes, and the faults' [default: the film that
     /// everyone has, and new luck for faults, printed]
     #[arg(long, value_name = "N")]
