@@ -28,6 +28,7 @@ mod program;
 mod qualify;
 mod stalled;
 mod trace;
+mod video;
 mod watch;
 
 /// One measurement: its name, what it shows, and how it runs; `true` is the quick form.
@@ -81,6 +82,10 @@ fn main() -> ExitCode {
             let options = all::Options { quick, write, only: only.to_vec() };
             limit(LIMIT_ALL, LIMIT_ALL_QUICK).and_then(|()| all::measure(&options))
         }
+        Some((name, only)) if name == "video" && !write => {
+            let measure = |()| video::measure(quick, only);
+            limit(LIMIT, LIMIT_QUICK).and_then(measure)
+        }
         Some((name, [])) if !write && known(name).is_some() => {
             let measure = known(name).map(|(.., measure)| measure);
             let measure = |()| measure.map_or(Ok(String::new()), |measure| measure(quick));
@@ -92,6 +97,7 @@ fn main() -> ExitCode {
                 "       cargo run --release -p stentor-bench -- all [--quick] [--write] [CLASS...]\n"
             );
             eprintln!("  all        every workload beside its peers; --write renews the documents");
+            eprintln!("  video      stored video: parts that can be named");
             for (name, shows, _) in MEASUREMENTS {
                 eprintln!("  {name:<10} {shows}");
             }

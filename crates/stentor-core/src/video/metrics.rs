@@ -68,6 +68,7 @@ impl Metrics {
                     metrics.abandoned += 1;
                     metrics.wasted_bytes += download.bytes;
                 }
+                What::Failed { download, .. } => metrics.wasted_bytes += download.bytes,
                 What::Requested { .. } | What::Buffer(buffer::What::Full | buffer::What::Room) => {}
             }
         }

@@ -148,11 +148,17 @@ impl SawTooth {
     /// Seconds until `bits` have arrived: sqrt(2QT/H) within the first period, that is while
     /// HT/2 >= Q; whole periods pass before otherwise.
     pub fn start_up_s(&self, bits: f64) -> f64 {
+        let (whole, rest) = self.parted(bits);
+        whole * self.period_s + (2.0 * rest * self.period_s / self.peak_bps).sqrt()
+    }
+
+    /// How many whole teeth come before the one in which the last of `bits` does, and how many bits
+    /// are left for that one.
+    pub fn parted(&self, bits: f64) -> (f64, f64) {
         let tooth = self.mean_bps() * self.period_s;
         // What fills a tooth exactly comes at its end, not at the beginning of the next.
         let whole = ((bits / tooth).ceil() - 1.0).max(0.0);
-        let rest = bits - whole * tooth;
-        whole * self.period_s + (2.0 * rest * self.period_s / self.peak_bps).sqrt()
+        (whole, bits - whole * tooth)
     }
 }
 

@@ -37,6 +37,13 @@ pub enum What {
         /// The quality that will be asked for.
         to: usize,
     },
+    /// A chunk did not come, or not as a whole.
+    Failed {
+        /// As far as it had come.
+        download: Download,
+        /// The quality that will be asked for; `None` when the player gives up.
+        to: Option<usize>,
+    },
     /// Something happened to the buffer.
     Buffer(buffer::What),
 }

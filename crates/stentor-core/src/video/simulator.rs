@@ -1,4 +1,4 @@
-//! A session on a virtual clock: the buffer and the rules of a real one, over a recorded network.
+//! A session on a virtual clock: the player of a real one, over a recorded network.
 //!
 //! Unlike [`super::sabre`], a quality that is suggested when a download is given up is the one that is
 //! asked for next, start-up includes latency, and a freeze of no length is none.
@@ -6,16 +6,16 @@
 use std::time::Duration;
 
 use super::abr::{Choice, Rule, View};
-use super::buffer::{self, Buffer, Input, Output, Policy};
-use super::estimate::Estimator;
+use super::buffer::Policy;
 use super::film::Film;
 use super::metrics::Metrics;
 use super::network::Network;
-use super::session::{Download, Event, What};
+use super::player::{Chooser, Input, Output, Player, Retries};
+use super::session::{Download, Event};
 use crate::moment::Moment;
 
-/// How often a download is looked at that may be given up.
-const LOOK: Duration = Duration::from_millis(50);
+/// Nothing fails on a recorded network.
+const RETRIES: Retries = Retries { times: 0, pause: Duration::ZERO };
 
 /// A session that was played to the end.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,152 +30,102 @@ pub struct Played {
 
 /// Plays `film` over `network` as `rule` says.
 pub fn play(film: &Film, network: &Network, policy: Policy, rule: Rule) -> Played {
-    let mut player = Player {
-        film,
-        network,
-        policy,
-        rule,
-        buffer: Buffer::new(policy),
-        estimator: Estimator::default(),
-        events: Vec::with_capacity(film.chunks().len() * 4),
-        now: Moment::START,
-        last: None,
-    };
-    for chunk in 0..film.chunks().len() {
-        player.wait_for_room(chunk);
-        let view = player.view(chunk);
-        let choice = player.rule.choose(&view);
-        player.fetch(chunk, choice);
-    }
-    player.buffer.handle(player.now, Input::End);
-    player.pass_until(Moment::from_nanos(u64::MAX), None);
-    let Player { mut events, now: end, .. } = player;
-    // A download is told of when it ends, and the buffer's part of it may have come before.
-    events.sort_by_key(|event| event.at);
-    let metrics = Metrics::of(film, &events, end);
-    Played { events, end, metrics }
+    let player = Player::new(film, policy, Chooser::Rule(rule), RETRIES);
+    drive(player, network, &mut |_, _| None, &mut |_, _| {})
 }
 
-struct Player<'a> {
-    film: &'a Film,
-    network: &'a Network,
+/// Plays `film` over `network` as somebody outside says, who sees what a rule would, and the last
+/// download; `None` ends the session.
+pub fn play_asking(
+    film: &Film,
+    network: &Network,
     policy: Policy,
-    rule: Rule,
-    buffer: Buffer,
-    estimator: Estimator,
-    events: Vec<Event>,
-    now: Moment,
-    last: Option<usize>,
+    ask: &mut dyn FnMut(&View<'_>, Option<&Download>) -> Option<Choice>,
+) -> Played {
+    drive(Player::new(film, policy, Chooser::Outside, RETRIES), network, ask, &mut |_, _| {})
 }
 
-impl<'a> Player<'a> {
-    fn view(&self, chunk: usize) -> View<'a> {
-        View {
-            film: self.film,
-            chunk,
-            level: self.buffer.level(self.now),
-            capacity: self.policy.capacity(),
-            last: self.last,
-            estimate: self.estimator.estimate(),
-        }
-    }
+/// A download on its way.
+struct Flight {
+    /// When its first byte comes.
+    begins: Moment,
+    size_bytes: u64,
+    ends: Moment,
+    begun: bool,
+}
 
-    fn say(&mut self, what: What) {
-        self.events.push(Event { at: self.now, what });
+impl Flight {
+    fn next(&self) -> Moment {
+        if self.begun { self.ends } else { self.begins }
     }
+}
 
-    /// Takes what happens to the buffer up to `until`, or up to an event of the kind `stop`.
-    fn pass_until(&mut self, until: Moment, stop: Option<buffer::What>) {
-        let mut now = self.now;
-        loop {
-            match self.buffer.poll(now) {
-                Output::Event(buffer::Event { at, what }) => {
-                    self.now = self.now.max(at);
-                    self.events.push(Event { at, what: What::Buffer(what) });
-                    if stop == Some(what) {
-                        return;
+/// Drives a player over a recorded network to its end. `watch` sees the player after each event.
+pub fn drive<'a>(
+    mut player: Player<&'a Film>,
+    network: &Network,
+    ask: &mut dyn FnMut(&View<'_>, Option<&Download>) -> Option<Choice>,
+    watch: &mut dyn FnMut(&Player<&'a Film>, &Event),
+) -> Played {
+    let film = player.shared();
+    let mut events = Vec::with_capacity(film.chunks().len() * 4);
+    let mut now = Moment::START;
+    let mut flight: Option<Flight> = None;
+    loop {
+        let next = match player.poll(now) {
+            Output::Event(event) => {
+                watch(&player, &event);
+                events.push(event);
+                continue;
+            }
+            Output::Request { chunk, quality } => {
+                let size_bytes = film.bytes(chunk, quality);
+                let begins = network.begins(now);
+                let ends = network.arrives(begins, size_bytes);
+                flight = Some(Flight { begins, size_bytes, ends, begun: false });
+                continue;
+            }
+            Output::Cancel => {
+                flight = None;
+                continue;
+            }
+            Output::Ask => match ask(&player.view(now), player.last_download()) {
+                Some(choice) => {
+                    player.handle(now, Input::Choice(choice));
+                    continue;
+                }
+                None => break,
+            },
+            Output::Wait(next) => Some(next),
+            Output::Idle => None,
+            Output::Ended | Output::GaveUp => break,
+        };
+        // What arrives in the moment of an alarm comes before it.
+        match &mut flight {
+            Some(one) if next.is_none_or(|next| one.next() <= next) => {
+                now = one.next();
+                let size_bytes = Some(one.size_bytes);
+                match std::mem::replace(&mut one.begun, true) {
+                    false => player.handle(now, Input::Begins { size_bytes }),
+                    true => {
+                        player.handle(now, Input::Complete { bytes: one.size_bytes });
+                        flight = None;
                     }
                 }
-                // What is due at `until` itself waits for what arrives then.
-                Output::Wait(next) if next < until => now = next,
-                Output::Wait(_) | Output::Idle => break,
             }
-        }
-        if until < Moment::from_nanos(u64::MAX) {
-            self.now = self.now.max(until);
-        }
-    }
-
-    fn wait_for_room(&mut self, chunk: usize) {
-        let begun = self.now;
-        self.buffer.handle(self.now, Input::Wants(self.film.duration(chunk)));
-        self.pass_until(Moment::from_nanos(u64::MAX), Some(buffer::What::Room));
-        let waited = self.now.since(begun);
-        if !waited.is_zero() {
-            self.rule.waited(waited);
-        }
-    }
-
-    /// Fetches a chunk as chosen, or in a lower quality after it was given up: qualities fall, so that
-    /// it ends.
-    fn fetch(&mut self, chunk: usize, choice: Choice) {
-        let mut quality = choice.quality;
-        self.pass_until(self.now + choice.wait, None);
-        loop {
-            let begun = self.now;
-            self.say(What::Requested { chunk, quality, level: self.buffer.level(begun) });
-            let size_bytes = self.film.bytes(chunk, quality);
-            let body = self.network.begins(begun);
-            let whole = Download {
-                chunk,
-                quality,
-                size_bytes,
-                bytes: size_bytes,
-                latency: body.since(begun),
-                total: self.network.arrives(body, size_bytes).since(begun),
-            };
-            match self.given_up(begun, &whole) {
-                Some((download, to)) => {
-                    self.pass_until(begun + download.total, None);
-                    self.say(What::Abandoned { download, to });
-                    let view = self.view(chunk);
-                    self.rule.abandoned(&view, to);
-                    quality = to;
+            Some(one) => {
+                now = next.unwrap_or(now);
+                if one.begun {
+                    let bytes = network.arrived(one.begins, now, one.size_bytes);
+                    player.handle(now, Input::Progress { bytes });
                 }
-                None => return self.receive(begun, &whole),
             }
+            None => match next {
+                Some(next) => now = next,
+                None => break,
+            },
         }
     }
-
-    /// Whether the rule gives the download up on its way, looking every 50 ms: how far it has come, and
-    /// the lower quality that it asks for.
-    fn given_up(&self, begun: Moment, whole: &Download) -> Option<(Download, usize)> {
-        if whole.quality == 0 {
-            return None;
-        }
-        let mut total = LOOK;
-        while total < whole.total {
-            let now = begun + total;
-            let bytes = self.network.arrived(begun + whole.latency, now, whole.size_bytes);
-            let download = Download { bytes, total, ..*whole };
-            let view = View { level: self.buffer.level(now), ..self.view(whole.chunk) };
-            let to = self.rule.abandons(&view, &download).filter(|to| *to < whole.quality);
-            if let Some(to) = to {
-                return Some((download, to));
-            }
-            total += LOOK;
-        }
-        None
-    }
-
-    fn receive(&mut self, begun: Moment, whole: &Download) {
-        self.pass_until(begun + whole.total, None);
-        self.say(What::Received(*whole));
-        let duration = self.film.duration(whole.chunk);
-        self.buffer.handle(self.now, Input::Media(duration));
-        self.estimator.feed(whole, duration.as_secs_f64());
-        self.last = Some(whole.quality);
-        let view = self.view(whole.chunk);
-        self.rule.received(&view, whole);
-    }
+    let metrics = Metrics::of(film, &events, now);
+    Played { events, end: now, metrics }
 }

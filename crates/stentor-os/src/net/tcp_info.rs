@@ -22,6 +22,19 @@ pub struct TcpInfo {
     pub retransmitted: u32,
     /// What newer kernels add (Linux 4.6); `None` before.
     pub counters: Option<Counters>,
+    /// The windows of both directions (Linux 6.2); `None` before.
+    pub windows: Option<Windows>,
+}
+
+/// How much each end lets the other send, as last said; 0 stops it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// What the peer offers to us, in bytes.
+    pub peer_bytes: u32,
+    /// What we offer to the peer, in bytes.
+    pub own_bytes: u32,
+    /// How long the peer's window, and nothing else, has kept us from sending.
+    pub held_back: Duration,
 }
 
 /// Totals of one connection (RFC 4898).
@@ -132,7 +145,26 @@ struct Raw {
     min_rtt: u32,
     data_segs_in: u32,
     data_segs_out: u32,
+    delivery_rate: u64,
+    busy_time: u64,
+    rwnd_limited: u64,
+    sndbuf_limited: u64,
+    delivered: u32,
+    delivered_ce: u32,
+    bytes_sent: u64,
+    bytes_retrans: u64,
+    dsack_dups: u32,
+    reord_seen: u32,
+    rcv_ooopack: u32,
+    snd_wnd: u32,
+    rcv_wnd: u32,
+    rehash: u32,
 }
+
+/// Where the fields end that Linux 4.6 has.
+const COUNTED: usize = mem::offset_of!(Raw, delivery_rate);
+/// Where those end that Linux 6.2 has.
+const WINDOWED: usize = mem::offset_of!(Raw, rehash);
 
 /// Asks the kernel about a connection. ENOPROTOOPT or EOPNOTSUPP if the socket is not TCP.
 pub fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
@@ -157,7 +189,7 @@ pub fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
         return Err(io::Error::other(format!("TCP_INFO of only {written} bytes")));
     }
     let us = |microseconds: u32| Duration::from_micros(microseconds.into());
-    let counters = (written >= mem::size_of::<Raw>()).then(|| Counters {
+    let counters = (written >= COUNTED).then(|| Counters {
         bytes_acknowledged: raw.bytes_acked,
         bytes_received: raw.bytes_received,
         segments_out: raw.segs_out,
@@ -165,6 +197,11 @@ pub fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
         data_segments_in: raw.data_segs_in,
         data_segments_out: raw.data_segs_out,
         rtt_min: us(raw.min_rtt),
+    });
+    let windows = (written >= WINDOWED).then(|| Windows {
+        peer_bytes: raw.snd_wnd,
+        own_bytes: raw.rcv_wnd,
+        held_back: Duration::from_micros(raw.rwnd_limited),
     });
     let [state, ..] = raw.bytes;
     let [_, _, segment_bytes_max, _] = raw.segment;
@@ -176,6 +213,7 @@ pub fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
         congestion_window: raw.snd_cwnd,
         retransmitted: raw.total_retrans,
         counters,
+        windows,
     })
 }
 
@@ -190,7 +228,34 @@ mod tests {
         assert_eq!(mem::offset_of!(Raw, rtt), 68);
         assert_eq!(mem::offset_of!(Raw, total_retrans), 100);
         assert_eq!(mem::offset_of!(Raw, bytes_acked), 120);
-        assert_eq!(mem::size_of::<Raw>(), 160);
+        assert_eq!(COUNTED, 160);
+        assert_eq!(mem::offset_of!(Raw, rwnd_limited), 176);
+        assert_eq!(mem::offset_of!(Raw, snd_wnd), 228);
+        assert_eq!(WINDOWED, 236);
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_closes_its_window() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut reader, _) = listener.accept().unwrap();
+        let windows = |stream: &TcpStream| tcp_info(stream).unwrap().windows;
+        let Some(before) = windows(&sender) else {
+            eprintln!("skipped: this kernel does not tell of windows (Linux 6.2 does)");
+            return;
+        };
+        assert!(before.peer_bytes > 0 && before.own_bytes > 0, "{before:?}");
+        sender.set_nonblocking(true).unwrap();
+        let (block, mut written) = ([0; 65536], 0);
+        while windows(&sender).unwrap().peer_bytes > 0 {
+            written += sender.write(&block).unwrap_or(0);
+        }
+        assert_eq!(windows(&reader).unwrap().own_bytes, 0);
+        // What the sender was held back for is read to the last byte, and the window opens.
+        sender.set_nonblocking(false).unwrap();
+        sender.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(io::copy(&mut reader, &mut io::sink()).unwrap(), written as u64);
+        assert!(windows(&reader).unwrap().own_bytes > 0);
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 }
 
 /// Runs the connection for as long as `wanted` is waited for: there is no task of its own.
-async fn carry<C, F>(connection: &mut Option<C>, wanted: F) -> F::Output
+pub(crate) async fn carry<C, F>(connection: &mut Option<C>, wanted: F) -> F::Output
 where
     C: Future<Output = hyper::Result<()>> + Unpin,
     F: Future,

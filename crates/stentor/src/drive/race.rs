@@ -79,7 +79,17 @@ pub fn interrupted(interrupts: Option<&Interrupts>) -> bool {
 /// The addresses are put in order here. When all fail, one complaint (exit 3) names every address
 /// with its errno; a signal ends with exit 130.
 pub fn connect(addresses: &[SocketAddr], options: Options<'_>) -> Result<Raced, Complaint> {
-    let mut field = Field::new(connect::order(addresses), options);
+    connect_with(addresses, options, &|_| Ok(()))
+}
+
+/// The same on sockets that `prepare` has set up before they connect; what it fails with is the
+/// attempt's own failure (`setsockopt`).
+pub fn connect_with(
+    addresses: &[SocketAddr],
+    options: Options<'_>,
+    prepare: &dyn Fn(&Socket) -> io::Result<()>,
+) -> Result<Raced, Complaint> {
+    let mut field = Field::new(connect::order(addresses), options, prepare);
     let mut race = Race::new(field.order.len(), now(), options.timeout);
     loop {
         match race.poll() {
@@ -105,15 +115,20 @@ pub fn connect(addresses: &[SocketAddr], options: Options<'_>) -> Result<Raced, 
 struct Field<'a> {
     order: Vec<SocketAddr>,
     options: Options<'a>,
+    prepare: &'a dyn Fn(&Socket) -> io::Result<()>,
     sockets: Vec<Option<Socket>>,
     /// The number of the address of each attempt is its place in `order`.
     attempts: Vec<(usize, Attempt)>,
 }
 
 impl<'a> Field<'a> {
-    fn new(order: Vec<SocketAddr>, options: Options<'a>) -> Field<'a> {
+    fn new(
+        order: Vec<SocketAddr>,
+        options: Options<'a>,
+        prepare: &'a dyn Fn(&Socket) -> io::Result<()>,
+    ) -> Field<'a> {
         let sockets = order.iter().map(|_| None).collect();
-        Field { order, options, sockets, attempts: Vec::new() }
+        Field { order, options, prepare, sockets, attempts: Vec::new() }
     }
 
     /// Starts an attempt; an outcome known at once is returned.
@@ -122,7 +137,7 @@ impl<'a> Field<'a> {
         let began = now();
         let attempt = Attempt { address, began, ended: began, outcome: Outcome::Abandoned };
         self.attempts.push((number, attempt));
-        match start(address, self.options.source_port) {
+        match start(address, self.options.source_port, self.prepare) {
             Ok((socket, connected)) => {
                 *self.sockets.get_mut(number)? = Some(socket);
                 connected.then(|| {
@@ -245,12 +260,17 @@ impl<'a> Field<'a> {
 }
 
 /// Makes a socket and calls connect on it without waiting; says whether it is connected already.
-fn start(address: SocketAddr, source_port: Option<u16>) -> Result<(Socket, bool), Failure> {
+fn start(
+    address: SocketAddr,
+    source_port: Option<u16>,
+    prepare: &dyn Fn(&Socket) -> io::Result<()>,
+) -> Result<(Socket, bool), Failure> {
     let shown = format!("tcp {address}");
     let domain = Domain::for_address(address);
     let socket =
         Socket::new(domain, Type::STREAM, None).map_err(|e| Failure::new("socket", &shown, e))?;
     socket.set_nonblocking(true).map_err(|e| Failure::new("fcntl", &shown, e))?;
+    prepare(&socket).map_err(|e| Failure::new("setsockopt", &shown, e))?;
     if let Some(port) = source_port {
         let local = match address {
             SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),

@@ -202,6 +202,14 @@ impl Rule {
         }
     }
 
+    /// Whether it ever gives a download up: whether [`Rule::abandons`] need be asked.
+    pub fn gives_up(&self) -> bool {
+        match self {
+            Rule::Throughput(_) | Rule::Dynamic { .. } | Rule::Bola(_) | Rule::BolaE(_) => true,
+            Rule::Fixed(_) | Rule::Bba0(_) | Rule::Mpc(_) | Rule::Planned(_) => false,
+        }
+    }
+
     /// Says whether to give up a download, and which lower quality to ask for instead. The view is of
     /// now; to be asked whenever something has arrived.
     pub fn abandons(&self, view: &View<'_>, download: &Download) -> Option<usize> {

@@ -325,7 +325,10 @@ fn every_session_s_books_balance() {
             assert!(played.events.is_sorted_by_key(|event| event.at));
             let received = played.events.iter().filter_map(|event| match event.what {
                 What::Received(download) => Some(download.chunk),
-                What::Requested { .. } | What::Abandoned { .. } | What::Buffer(_) => None,
+                What::Requested { .. }
+                | What::Abandoned { .. }
+                | What::Failed { .. }
+                | What::Buffer(_) => None,
             });
             assert!(received.eq(0..film.chunks().len()), "{network_name} {name}");
         }
@@ -344,7 +347,10 @@ fn a_suggested_quality_is_the_next_request_s() {
                 let What::Abandoned { download, to } = event.what else { continue };
                 let next = events[index + 1..].iter().find_map(|event| match event.what {
                     What::Requested { chunk, quality, .. } => Some((chunk, quality)),
-                    What::Received(_) | What::Abandoned { .. } | What::Buffer(_) => None,
+                    What::Received(_)
+                    | What::Abandoned { .. }
+                    | What::Failed { .. }
+                    | What::Buffer(_) => None,
                 });
                 assert_eq!(next, Some((download.chunk, to)));
                 assert!(to < download.quality && download.bytes < download.size_bytes);

@@ -78,6 +78,34 @@ pub struct Account {
     pub failures: Vec<Failure>,
     /// What is odd and no failure: a quality that was left out, a rate that nobody can have.
     pub warnings: Vec<String>,
+    /// The numbers of the book's drawing, where one request fetched the whole film.
+    pub progressive: Option<Progressive>,
+}
+
+/// The numbers of the book's drawing in bytes, and what TCP did with a full buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progressive {
+    /// How many bytes were announced, or what the film's sizes come to without that.
+    pub film_bytes: u64,
+    /// How many came.
+    pub received_bytes: u64,
+    /// R: how fast they were played, in bit/s.
+    pub playout_bps: u64,
+    /// x: how fast they came until the buffer was full or all were there, in bit/s.
+    pub arrival_bps: u64,
+    /// B.
+    pub capacity_bytes: u64,
+    /// Q.
+    pub start_bytes: u64,
+    /// With how many playing went on after a freeze.
+    pub resume_bytes: u64,
+    /// What the kernel gave the socket for what is not read yet (`SO_RCVBUF`, its own overhead
+    /// included).
+    pub receive_buffer_bytes: u64,
+    /// How often the window that TCP offers the server was seen to fall to 0.
+    pub zero_windows: u64,
+    /// For how long together, as far as samples tell.
+    pub zero_window: Duration,
 }
 
 /// A download that failed.
@@ -108,6 +136,9 @@ pub struct Sample {
     pub socket_bytes: Option<u64>,
     /// The window that TCP offers the server, in bytes; `None` where the kernel does not say it.
     pub window_bytes: Option<u64>,
+    /// What the server's kernel holds of what the server wrote (`SIOCOUTQ`), in bytes; `None` where
+    /// nobody says it.
+    pub server_bytes: Option<u64>,
 }
 
 /// Why a session did not come to its end.

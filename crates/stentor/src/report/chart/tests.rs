@@ -34,6 +34,7 @@ fn small() -> Chart {
             Mark { on: On::X, at: 1e9, label: "stall".into(), hue: Hue::Bad },
             Mark { on: On::Y, at: 5e6, label: "p99 at most 5 ms".into(), hue: Hue::Third },
         ],
+        spans: Vec::new(),
     }
 }
 

@@ -16,6 +16,7 @@ use stentor_core::video::predict::{Chunked, Course, Fluid, Freeze, SawTooth, chu
 use stentor_core::video::session::{Event, What};
 use stentor_core::video::simulator;
 
+use super::seconds;
 use crate::report::chart::Unit;
 
 /// In how many steps a saw-tooth rises.
@@ -249,34 +250,26 @@ impl Question {
 fn saw_tooth(text: &mut String, fluid: &Fluid, tooth: SawTooth) {
     let period = seconds(tooth.period_s);
     let mean = format!("{} ({})", rate(fluid.arrival_bps), byte_rate(fluid.arrival_bps));
-    line(text, &format!("  x on average: H/2 = {mean}"));
-    let (q, h) = (bits(fluid.start_bits), rate(tooth.peak_bps));
-    let start_up = seconds(tooth.start_up_s(fluid.start_bits));
-    let (each, each_bytes) = (tooth.mean_bps() * tooth.period_s, bytes(fluid.start_bits));
-    let [bits_each, bytes_each] = [bits(each), bytes(each)];
-    if each >= fluid.start_bits {
-        line(
-            text,
-            &format!(
-                "  Q comes within the first tooth, which brings HT/2 = {bits_each} ({bytes_each})"
-            ),
-        );
-        line(text, "  start-up delay: sqrt(2QT/H)");
-        let h_bytes = byte_rate(tooth.peak_bps);
-        let width = q.len().max(each_bytes.len()) + h.len().max(h_bytes.len());
-        for (q, h) in [(q, h), (each_bytes, h_bytes)] {
-            let pad = " ".repeat(width - q.len() - h.len());
-            line(text, &format!("      sqrt(2 * {q} * {period} / {h}){pad} = {start_up}"));
-        }
+    line(text, &format!("x is H/2 = {mean} on average."));
+    let each = tooth.mean_bps() * tooth.period_s;
+    line(text, &format!("Each tooth brings HT/2 = {} ({}).", bits(each), bytes(each)));
+    text.push('\n');
+    let (whole, rest) = tooth.parted(fluid.start_bits);
+    let start_up = Formula {
+        name: "start-up delay",
+        formula: "sqrt(2QT/H), while HT/2 >= Q",
+        result_s: tooth.start_up_s(fluid.start_bits),
+    };
+    let x = tooth.peak_bps;
+    if whole == 0.0 {
+        let root = |[q, h, ..]: &Letters| format!("sqrt(2 * {q} * {period} / {h})");
+        start_up.write(text, &Fluid { arrival_bps: x, ..*fluid }, root);
     } else {
-        line(
-            text,
-            &format!(
-                "  each tooth brings HT/2 = {bits_each} ({bytes_each}), less than Q = {q} ({each_bytes})"
-            ),
-        );
-        line(text, "  start-up delay: the teeth that come before, and sqrt(2qT/H) for the rest q");
-        line(text, &format!("      {start_up}"));
+        let formula = "nT + sqrt(2qT/H), with n whole teeth before, and q what they leave of Q";
+        let root =
+            |[q, h, ..]: &Letters| format!("{whole} * {period} + sqrt(2 * {q} * {period} / {h})");
+        let rest = Fluid { arrival_bps: x, start_bits: rest, ..*fluid };
+        Formula { formula, ..start_up }.write(text, &rest, root);
     }
 }
 
@@ -396,8 +389,4 @@ fn bits(bits: f64) -> String {
 
 fn bytes(bits: f64) -> String {
     Unit::Bytes.said(bits / 8.0)
-}
-
-fn seconds(seconds: f64) -> String {
-    Unit::Nanos.said(seconds * 1e9)
 }

@@ -8,6 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use stentor_core::video::film::Film;
 
+use super::player;
 use crate::drive::video::origin::{Ended, Exchange, Listing, Totals};
 use crate::report::svg::escape;
 
@@ -51,6 +52,12 @@ fn ready(address: SocketAddr, places: &[(String, String)]) -> String {
     let width = places.iter().map(|(path, _)| path.chars().count()).max().unwrap_or(0);
     let line = |(path, what): &(String, String)| format!("{base}{path:width$}  {what}\n");
     places.iter().map(line).collect()
+}
+
+/// The page that plays a film, with links to what else there is of it.
+pub fn film_page(film: &Film) -> String {
+    let places: Vec<_> = places(film).into_iter().filter(|(path, _)| path != "/").collect();
+    player::page("/master.m3u8", Some("/film.json"), &places)
 }
 
 /// The addresses of a folder, one on each line, to be copied: as many manifests as fit a screen.

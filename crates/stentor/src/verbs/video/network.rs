@@ -107,6 +107,9 @@ pub(super) fn periods(written: &str) -> Result<Periods, Complaint> {
     let form = "The reference reads JSON alone: an array of periods with duration_ms, \
                 bandwidth_kbps and latency_ms.";
     let refused = |what: String| Complaint::usage(format!("--sim {written}: {what}"), form);
+    if written.parse::<BitRate>().is_ok() {
+        return Err(refused("this is a rate, not the name of a file".to_owned()));
+    }
     match understand(&bytes(written)?).map_err(|error| refused(error.to_string()))? {
         Found::Periods(periods) => Ok(periods),
         Found::Trace(_) => Err(refused("this is a trace in another form".to_owned())),

@@ -126,13 +126,16 @@ pub(super) struct Args {
     /// The other simulator's own options
     #[arg(last = true, value_name = "ARGS", requires = "compat")]
     foreign: Vec<String>,
-    /// Prints one JSON object (stentor.video.play/1) instead of the report
+    /// Prints one JSON object (stentor.video-play/1) instead of the report
     #[arg(short = 'J', long)]
     json: bool,
     /// Writes the report to a file whose name says its form: .txt, .json, .jsonl, .svg, .html
     /// (repeatable)
     #[arg(short, long, value_name = "FILE.EXT")]
     output: Vec<PathBuf>,
+    /// Writes the session as the input of ITU-T P.1203, mode 0 (JSON)
+    #[arg(long, value_name = "FILE", conflicts_with = "clients")]
+    p1203: Option<PathBuf>,
     /// No live picture and no notices
     #[arg(short, long)]
     quiet: bool,

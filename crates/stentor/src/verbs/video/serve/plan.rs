@@ -126,7 +126,7 @@ impl Args {
         let film = film::read(name, seed)?;
         let refused = |error: String| Complaint::usage(format!("--film {name}: {error}"), "");
         let json = Numbers::of(&film).map_err(|error| refused(error.to_string()))?.text();
-        let page = player::page("master.m3u8", Some("film.json"));
+        let page = report::film_page(&film);
         let catalogue = Catalogue::new(film).map_err(|error| refused(error.to_string()))?;
         let text = |content, body: String| Page { content, body: body.into() };
         let mut pages = BTreeMap::from([
