@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use hyper::body::Bytes;
 use stentor_core::units::{BitRate, Span};
 use stentor_os::failure::Failure;
 
@@ -16,7 +15,7 @@ use crate::drive::serve::{Address, Wanted};
 use crate::drive::video::origin::{Catalogue, Exchange, Limits, Page, Plan, Source};
 use crate::report::json::video::{film as json_film, serve as json};
 use crate::report::log;
-use crate::report::video::{origin as report, player};
+use crate::report::video::origin as report;
 use crate::verbs::seed;
 use crate::verbs::video::film;
 
@@ -79,21 +78,17 @@ impl Args {
     pub(super) fn plan(&self, log: SyncSender<Exchange>) -> Result<Plan, Complaint> {
         let seed = seed::given_or_fresh(self.seed);
         let read = film::read(&self.film, seed)?;
+        let refused = |error: &dyn std::error::Error| {
+            Complaint::usage(format!("--film {}: {error}", self.film), "")
+        };
         let page = report::film_page(&read);
-        let json = json_film::Numbers::of(&read)
-            .map_err(|error| Complaint::usage(format!("--film {}: {error}", self.film), ""))?
-            .text();
-        let catalogue = Catalogue::new(read)
-            .map_err(|error| Complaint::usage(format!("--film {}: {error}", self.film), ""))?;
+        let json = json_film::Numbers::of(&read).map_err(|error| refused(&error))?.text();
+        let catalogue = Catalogue::new(read).map_err(|error| refused(&error))?;
         let text = |content, body: String| Page { content, body: body.into() };
-        let mut pages = BTreeMap::from([
+        let pages = BTreeMap::from([
             ("/".to_owned(), text("text/html; charset=utf-8", page)),
             ("/film.json".to_owned(), text("application/json", json)),
         ]);
-        for file in player::FILES {
-            let body = Bytes::from_static(file.text.as_bytes());
-            pages.insert(file.path.to_owned(), Page { content: file.mime, body });
-        }
         if self.rate == Some(BitRate(0)) {
             let next = "Leave --rate out to send as fast as it goes.";
             return Err(Complaint::usage("--rate 0 would never send anything", next));
