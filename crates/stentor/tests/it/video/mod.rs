@@ -2,6 +2,8 @@
 
 mod browser;
 mod check;
+mod folder;
+mod origin;
 mod play;
 mod serve;
 mod sim;
