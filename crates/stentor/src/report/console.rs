@@ -24,6 +24,16 @@ pub fn notice(line: impl AsRef<str>) {
     let _ = writeln!(out, "{}", line.as_ref());
 }
 
+/// Asks at a terminal, on standard error; the cursor stays behind the question.
+///
+/// # Errors
+/// Nobody can read it.
+pub fn prompt(question: &str) -> io::Result<()> {
+    let mut out = io::stderr().lock();
+    out.write_all(question.as_bytes())?;
+    out.flush()
+}
+
 /// A line on standard error that changes, at a terminal; elsewhere there is none.
 #[derive(Debug)]
 pub struct Status {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::axis::{Ruler, values};
+use super::axis::{Axis, Ruler, values};
 use super::thin::thinned;
 use super::{Chart, Form, Mark, On, Series, Span, escape, extent, pixel, text};
 use crate::report::ladder::lines::fit;
@@ -105,12 +105,17 @@ pub(super) struct Plot {
 }
 
 impl Plot {
-    pub(super) fn of(chart: &Chart, drawn: &[Series]) -> Plot {
+    fn of(chart: &Chart, drawn: &[Series]) -> Plot {
+        Plot::over(&chart.x, chart, drawn)
+    }
+
+    /// The frame of a chart that has another's axis of x.
+    pub(super) fn over(x: &Axis, chart: &Chart, drawn: &[Series]) -> Plot {
         let limits =
             |on: On| chart.marks.iter().filter(move |mark| mark.on == on).map(|mark| mark.at);
         let spans = &chart.spans;
         let ends = spans.iter().flat_map(|span| [span.from, span.to]);
-        let x = Ruler::new(&chart.x, values(drawn, |point| point.0).chain(ends));
+        let x = Ruler::new(x, values(drawn, |point| point.0).chain(ends));
         let highs = spans.iter().map(|span| span.high);
         let y = values(drawn, |point| point.1).chain(limits(On::Y)).chain(highs);
         let y = Ruler::new(&chart.y, y).with_headroom(Y_TICKS);

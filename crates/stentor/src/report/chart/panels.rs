@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use super::axis::{Axis, values};
 use super::lines::{Plot, dot, is_empty, nothing, places, stacked, within, x_grid};
 use super::{Band, Chart, Series, WIDTH, alone, escape, extent, figure, pixel, text};
 
@@ -74,8 +75,9 @@ impl Panels {
     fn plots<S: AsRef<[Series]>>(&self, drawn: &[S]) -> Vec<Plot> {
         let mut plots: Vec<Plot> = Vec::new();
         let mut top = f64::from(HEAD);
+        let x = self.x();
         for (chart, stacked) in self.charts.iter().zip(drawn) {
-            let mut plot = Plot::of(chart, stacked.as_ref());
+            let mut plot = Plot::over(&x, chart, stacked.as_ref());
             plot.top = top + f64::from(CAPTION);
             plot.bottom = plot.top + f64::from(chart.height);
             top = plot.bottom;
@@ -87,6 +89,18 @@ impl Panels {
             (plot.left, plot.right) = (left, right.max(left + 1.0));
         }
         plots
+    }
+
+    /// The first panel's axis, as far as any panel reaches.
+    fn x(&self) -> Axis {
+        let first = self.charts.first().map(|chart| chart.x.clone()).unwrap_or_default();
+        let points = |chart: &'_ Chart| {
+            let ends = chart.spans.iter().flat_map(|span| [span.from, span.to]);
+            values(&chart.series, |point| point.0).chain(ends).fold(f64::NEG_INFINITY, f64::max)
+        };
+        let furthest = self.charts.iter().map(points).fold(f64::NEG_INFINITY, f64::max);
+        let reaches = furthest.is_finite().then_some((0.0, furthest));
+        Axis { range: first.range.or(reaches), ..first }
     }
 
     fn shades(&self, body: &mut String, first: &Plot, last: &Plot) {
@@ -112,7 +126,7 @@ impl Panels {
         let (Some(first), Some(last)) = (plots.first(), plots.last()) else { return };
         let unit = self.charts.first().map(|chart| chart.x.unit).unwrap_or_default();
         let asked = self.charts.iter().filter(|chart| chart.spans.is_empty());
-        let values = asked.flat_map(|chart| super::axis::values(&chart.series, |point| point.0));
+        let values = asked.flat_map(|chart| values(&chart.series, |point| point.0));
         for (at, (from, to)) in places(values, first) {
             let (mut said, mut caught) = (vec![unit.said(at.0)], String::new());
             for (chart, plot) in self.charts.iter().zip(plots) {

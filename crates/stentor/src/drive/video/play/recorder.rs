@@ -72,6 +72,7 @@ impl Witness for Recorder<'_> {
             received_bytes: self.received_bytes,
             socket_bytes: unread.and_then(|bytes| u64::try_from(bytes).ok()),
             window_bytes: info.and_then(|info| info.windows).map(|both| both.own_bytes.into()),
+            server_bytes: None,
         };
         self.samples.push(sample);
         (self.tell)(News::Sample(&sample));

@@ -214,3 +214,43 @@ impl From<&Sample> for Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::video::play::samples::{broken, ladder, stream};
+
+    fn written(config: &Config, outcome: &Outcome) -> Vec<serde_json::Value> {
+        let mut text = Vec::new();
+        write(config, outcome, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn lines_stand_in_order_and_add_up() {
+        for (config, outcome, _) in [ladder(), stream(), broken()] {
+            let lines = written(&config, &outcome);
+            assert_eq!(lines[0]["event"], "begun");
+            assert_eq!(lines[0]["schema"], SCHEMA);
+            let at = |line: &serde_json::Value| line["at_ns"].as_u64().unwrap();
+            assert!(lines[1..].is_sorted_by_key(at));
+            let count = |name: &str| lines.iter().filter(|line| line["event"] == name).count();
+            assert_eq!(lines.len(), 1 + outcome.events.len() + outcome.samples.len());
+            assert_eq!(count("sample"), outcome.samples.len());
+            if outcome.account.progressive.is_none() {
+                let ended = count("received") + count("abandoned") + count("failed");
+                assert_eq!(count("requested"), ended);
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_has_its_units_in_its_names() {
+        let (config, outcome, _) = ladder();
+        let lines = written(&config, &outcome);
+        let line = lines.iter().find(|line| line["event"] == "received").unwrap().to_string();
+        let keys = ["chunk", "quality", "bytes", "latency_ns", "took_ns", "throughput_bps"];
+        assert!(keys.iter().all(|key| line.contains(&format!("\"{key}\":"))), "{line}");
+    }
+}

@@ -1,6 +1,6 @@
-//! The mirrors of what `video` has to say, a file for each part, and the files of JSON that it reads:
-//! films and networks.
+//! The JSON of `video`: a mirror for each of its parts, and the files that simulators share.
 
+pub mod abr;
 pub mod events;
 pub mod film;
 pub mod network;

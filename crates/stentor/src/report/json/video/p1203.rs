@@ -8,7 +8,7 @@ use serde::Serialize;
 use stentor_core::video::mp4;
 use stentor_core::video::session::What;
 
-use crate::report::video::Report;
+use crate::report::video::play::Report;
 
 /// The input.
 #[derive(Debug, Serialize)]
@@ -97,4 +97,47 @@ pub fn text(report: &Report<'_>) -> String {
     };
     // Plain structs with string keys cannot fail to serialise.
     serde_json::to_string_pretty(&input).unwrap_or_default() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::drive::video::outcome::{Config, Outcome};
+    use crate::report::video::play::Known;
+    use crate::report::video::play::samples::{ladder, lecture};
+
+    fn written(session: &(Config, Outcome, Known)) -> serde_json::Value {
+        let (config, outcome, known) = session;
+        let report = Report::of(config, outcome, known, SystemTime::UNIX_EPOCH);
+        serde_json::from_str(&text(&report)).unwrap()
+    }
+
+    #[test]
+    fn stalls_are_in_media_time_and_the_start_is_the_first() {
+        let input = written(&lecture(800, 4));
+        let stalls = input["I23"]["stalling"].as_array().unwrap();
+        assert_eq!(stalls.len(), 8);
+        assert_eq!((stalls[0][0].as_f64(), stalls[0][1].as_f64()), (Some(0.0), Some(5.0)));
+        // It plays 16 s, then stands still for 4 s.
+        assert_eq!((stalls[1][0].as_f64(), stalls[1][1].as_f64()), (Some(16.0), Some(4.0)));
+        assert_eq!((stalls[2][0].as_f64(), stalls[2][1].as_f64()), (Some(32.0), Some(4.0)));
+    }
+
+    #[test]
+    fn segments_follow_one_another_with_their_own_rates() {
+        let session = ladder();
+        let input = written(&session);
+        let segments = input["I13"]["segments"].as_array().unwrap();
+        assert_eq!(segments.len(), 30);
+        for (number, segment) in segments.iter().enumerate() {
+            assert_eq!(segment["start"].as_f64(), Some(number as f64 * 2.0));
+            let quality = segment["representation"].as_u64().unwrap();
+            let bytes = session.1.film.bytes(number, usize::try_from(quality).unwrap());
+            assert_eq!(segment["bitrate"].as_f64(), Some(bytes as f64 * 8.0 / 2.0 / 1e3));
+            assert_eq!(segment["resolution"], "640x360");
+        }
+        assert!(input["I11"]["segments"].as_array().unwrap().is_empty());
+    }
 }

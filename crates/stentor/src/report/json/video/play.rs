@@ -9,8 +9,8 @@ use stentor_core::video::columns::Column;
 use stentor_core::video::metrics::Metrics;
 
 use crate::drive::video::outcome::{self as drive, Fetch};
-use crate::report::video::crowd::{Crowd, Spread};
-use crate::report::video::{self, Report};
+use crate::report::video::play::crowd::{Crowd, Spread};
+use crate::report::video::play::{self as video, Report};
 
 /// Name and version of the form.
 pub const SCHEMA: &str = "stentor.video-play/1";
@@ -49,6 +49,8 @@ pub struct Session {
     pub trouble: Option<Trouble>,
     pub film: Film,
     pub requests: Requests,
+    /// How far into the trace of a link the session began: --sim repeats it with --from.
+    pub began_ns: u64,
     pub connections: u64,
     pub wrong_sizes: u64,
     pub received_bytes: u64,
@@ -239,6 +241,7 @@ impl From<&Report<'_>> for Session {
                 .map(|trouble| Trouble { what: trouble.what.clone(), next: trouble.next.clone() }),
             film: Film::from(outcome),
             requests: Requests::from(report.counts),
+            began_ns: outcome.account.began.as_nanos(),
             connections: outcome.account.connections,
             wrong_sizes: outcome.account.wrong_sizes,
             received_bytes: report.counts.bytes,
@@ -391,4 +394,51 @@ impl From<Spread> for Quantiles {
 
 fn ns(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::report::video::play::samples::{broken, ladder, lecture, stream};
+
+    #[test]
+    fn counts_add_up_and_units_are_the_lecture_s_two() {
+        for (config, outcome, known) in [lecture(800, 4), ladder(), stream(), broken()] {
+            let report = Report::of(&config, &outcome, &known, SystemTime::UNIX_EPOCH);
+            let session = Session::from(&report);
+            let Requests { requested, received, abandoned, failed, unfinished } = session.requests;
+            assert_eq!(requested, received + abandoned + failed + unfinished, "{config:?}");
+            let stalled: u64 = session.stalls.iter().map(|stall| stall.length_ns).sum();
+            assert_eq!(stalled, session.stalled_ns);
+            if let Some(predicted) = session.predicted {
+                assert_eq!(predicted.arrival_bps, predicted.arrival_bytes_per_s * 8.0);
+                assert_eq!(predicted.start_bits, predicted.start_bytes * 8.0);
+                assert_eq!(predicted.measured.freezes, session.stalls.len() as u64);
+            }
+        }
+    }
+
+    #[test]
+    fn the_oracle_is_at_least_as_good() {
+        let (config, outcome, known) = ladder();
+        let report = Report::of(&config, &outcome, &known, SystemTime::UNIX_EPOCH);
+        let session = Session::from(&report);
+        let oracle = session.oracle.unwrap();
+        let chunks = session.film.chunks as f64;
+        assert!(oracle.qoe_linear >= session.qoe_linear && oracle.distance >= 0.0);
+        let more = (oracle.qoe_linear - session.qoe_linear) / chunks;
+        assert!((oracle.distance - more).abs() < 1e-9);
+    }
+
+    #[test]
+    fn players_add_up() {
+        let outcomes = [lecture(800, 4).1, lecture(2000, 4).1, broken().1];
+        let clients = Clients::of(&Crowd::of(&outcomes), Duration::from_secs(3));
+        let Clients { clients: all, ended, troubled, interrupted, .. } = clients;
+        assert_eq!((all, ended + troubled + interrupted), (3, 3));
+        // The one that failed never began.
+        assert_eq!((clients.start_up_s.p50, clients.start_up_s.max), (Some(2.0), Some(5.0)));
+    }
 }

@@ -6,21 +6,22 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use stentor_core::video::buffer::Policy;
-
-use super::Args;
+use super::screen::Screen;
+use super::{Args, plan};
 use crate::complaint::{Complaint, Exit};
 use crate::drive::video::outcome::{Config, Outcome};
 use crate::drive::video::play::News;
-use crate::report::console::{self, Picture};
+use crate::drive::video::play::crowd::Standing;
+use crate::report::chart::Unit;
+use crate::report::console::{self, Status};
 use crate::report::json::Envelope;
 use crate::report::json::video::play as json;
 use crate::report::json::video::{events, p1203};
-use crate::report::video::crowd::{self, Crowd};
-use crate::report::video::live::Live;
-use crate::report::video::{Known, Report, page, text};
+use crate::report::video::play::crowd::{self, Crowd};
+use crate::report::video::play::live::Live;
+use crate::report::video::play::{Known, Report, page, text};
 use crate::verbs::link::Words;
 use crate::verbs::outputs;
 
@@ -54,13 +55,9 @@ pub(super) struct Outputs {
     outputs: outputs::Outputs<Form>,
     known: Option<Known>,
     quiet: bool,
-    live: Live,
-    picture: Picture,
-    drawn: Option<Instant>,
+    screen: Screen,
+    status: Status,
 }
-
-/// The shortest time between two pictures: a few a second, which the eye can follow.
-const REDRAWN: Duration = Duration::from_millis(125);
 
 impl Outputs {
     /// Opens every file.
@@ -73,19 +70,9 @@ impl Outputs {
             outputs.files.add(path, Form::P1203)?;
         }
         let source = args.target.as_deref().or(args.sim.as_deref()).unwrap_or("video play");
-        Ok(Outputs {
-            outputs,
-            known: None,
-            quiet: args.quiet,
-            live: Live::new(source),
-            picture: Picture::default(),
-            drawn: None,
-        })
-    }
-
-    /// Learns what will be buffered, for the picture that moves.
-    pub(super) fn begin(&mut self, policy: Policy) {
-        self.live.begin(policy);
+        // A policy that makes no sense is complained of by those who need one.
+        let screen = Screen::new(Live::new(source, plan::policy(args).ok()));
+        Ok(Outputs { outputs, known: None, quiet: args.quiet, screen, status: Status::default() })
     }
 
     /// Learns what is known of the network. Without it, that is what the words of a link say.
@@ -96,22 +83,25 @@ impl Outputs {
     /// Shows what happens while a session runs; nothing that moves when `still`, because a person is
     /// being asked.
     pub(super) fn tell(&mut self, news: News<'_>, still: bool) {
-        if self.quiet {
-            return;
+        if !self.quiet {
+            self.screen.tell(news, still);
         }
-        if let News::Note(words) = news {
-            self.picture.clear();
-            return console::notice(format!("stentor: {words}"));
+    }
+
+    /// Shows how many players fare.
+    pub(super) fn stands(&mut self, standing: Standing) {
+        let Standing { clients, begun, ended, bytes } = standing;
+        if !self.quiet {
+            let bytes = Unit::Bytes.said(bytes as f64);
+            let line = format!("{begun} of {clients} players begun, {ended} ended, {bytes}");
+            self.status.show(&line);
         }
-        self.live.take(news);
-        if still {
-            return self.picture.clear();
-        }
-        let due = self.drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAWN);
-        if let Some((columns, _)) = self.picture.room().filter(|_| due) {
-            self.picture.show(&self.live.lines(columns));
-            self.drawn = Some(Instant::now());
-        }
+    }
+
+    /// Takes away what moves.
+    fn still(&mut self) {
+        self.screen.end();
+        self.status.clear();
     }
 
     /// Ends a run that came to no session.
@@ -123,7 +113,7 @@ impl Outputs {
         config: Option<&Config>,
         complaint: Complaint,
     ) -> Result<Exit, Complaint> {
-        self.picture.clear();
+        self.still();
         let mut envelope = self.envelope(complaint.exit, Some(complaint.to_string()));
         envelope.config = config.map(json::Config::from);
         self.outputs.failed(&envelope, complaint)
@@ -139,7 +129,7 @@ impl Outputs {
         outcome: &Outcome,
         failed: &[String],
     ) -> Result<Exit, Complaint> {
-        self.picture.clear();
+        self.still();
         let known = self.known.take().or_else(|| of_link(config)).unwrap_or_default();
         let report = Report::of(config, outcome, &known, self.outputs.began);
         let complaint = complaint(std::slice::from_ref(outcome), failed);
@@ -174,7 +164,7 @@ impl Outputs {
         took: Duration,
         failed: &[String],
     ) -> Result<Exit, Complaint> {
-        self.picture.clear();
+        self.still();
         let crowd = Crowd::of(outcomes);
         let complaint = complaint(outcomes, failed);
         let mut envelope = self.concluded(config, complaint.as_ref());

@@ -15,7 +15,7 @@ use super::output::Outputs;
 use crate::complaint::{Complaint, Exit};
 use crate::drive::video::outcome::{Config, Fetch};
 use crate::drive::video::simulation;
-use crate::report::video::Known;
+use crate::report::video::play::Known;
 use crate::verbs::video::{film, network};
 
 /// With how much film playing begins, unless the buffer holds less.
@@ -32,7 +32,6 @@ pub(super) fn run(args: &Args) -> Result<Exit, Complaint> {
         Ok(plan) => plan,
         Err(complaint) => return outputs.failed(None, complaint),
     };
-    outputs.begin(plan.config.policy);
     let Plan { config, film, network, rule } = plan;
     let policy = config.policy;
     let best = best(&film, &network, policy, &rule);
@@ -68,6 +67,7 @@ impl Plan {
         }
         let film = film::read(&written, args.seed.map_or(film::SEED, Seed))?;
         let network = network::read(&source, args.latency)?;
+        let network = network.beginning_at(args.from.map_or(Duration::ZERO, |span| span.0));
         let capacity = args.buffer.0;
         let start = args.start.map_or(START.min(capacity), |span| span.0);
         let resume = args.resume.map_or(start, |span| span.0);

@@ -117,7 +117,10 @@ pub fn compare(outcome: &Outcome, quality: usize) -> Option<[Column; 3]> {
     let seen = outcome.account.progressive?;
     let buffer = |event: &Event| match event.what {
         What::Buffer(what) => Some(buffer::Event { at: event.at, what }),
-        _ => None,
+        What::Requested { .. }
+        | What::Received(_)
+        | What::Abandoned { .. }
+        | What::Failed { .. } => None,
     };
     let measured: Vec<buffer::Event> = outcome.events.iter().filter_map(buffer).collect();
     let arrival = BitRate(seen.arrival_bps.max(1));

@@ -225,8 +225,9 @@ pub fn html(config: &Config, crowd: &Crowd, took: Duration) -> String {
 fn picture(config: &Config, crowd: &Crowd) -> Chart {
     let series = |name: &str, hue, waits: &[f64]| {
         let of = waits.len().max(1) as f64;
-        let point = |(rank, wait_s): (usize, &f64)| ((rank + 1) as f64 / of, wait_s * 1e9);
-        let points = waits.iter().enumerate().map(point).collect();
+        let point = |(rank, wait_s): (usize, &f64)| (rank as f64 / of, wait_s * 1e9);
+        let mut points: Vec<(f64, f64)> = waits.iter().enumerate().map(point).collect();
+        points.extend(points.last().map(|(_, longest)| (1.0, *longest)));
         Series { name: name.to_owned(), hue, form: Form::Steps, points }
     };
     let (starts, stalls) = (&crowd.waits_s.0, &crowd.waits_s.1);

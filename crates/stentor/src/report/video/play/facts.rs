@@ -6,7 +6,6 @@ use stentor_core::moment::Moment;
 use stentor_core::video::metrics::{GAMMA_P, REBUFFER_LINEAR, REBUFFER_LOG};
 
 use super::{Report, rate, said};
-use crate::drive::video::outcome::Fetch;
 use crate::report::chart::Unit;
 
 /// Moments of stalls that are told one by one.
@@ -78,10 +77,7 @@ fn buffer(report: &Report<'_>) -> String {
 
 /// How film was fetched and who chose, in words.
 pub(super) fn how(report: &Report<'_>) -> String {
-    let way = match report.config.fetch {
-        Fetch::Chunked => "chunk by chunk",
-        Fetch::Progressive => "as one stream",
-    };
+    let way = if report.is_stream() { "as one stream" } else { "chunk by chunk" };
     let by = if report.known.simulated { "simulated" } else { "fetched" };
     format!("{by} {way}, qualities by {}", report.config.chooser)
 }

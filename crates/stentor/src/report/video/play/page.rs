@@ -27,7 +27,7 @@ pub fn html(report: &Report<'_>) -> String {
     meanings(&mut body, report);
     chunks(&mut body, report);
     let title = format!("stentor video play {}", report.config.source);
-    let styles = [chart::style(), shell::REPORT, include_str!("video.css")];
+    let styles = [chart::style(), shell::REPORT, include_str!("play.css")];
     Shell { title: &title, styles: &styles, body: &body, script: None }.html()
 }
 

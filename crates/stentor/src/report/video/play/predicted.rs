@@ -58,6 +58,37 @@ impl Predicted {
         })
     }
 
+    /// What a fluid's buffer holds over time, in seconds and seconds of film: straight between its
+    /// turns.
+    pub(super) fn fluid_level_s(&self, film_s: f64) -> Vec<(f64, f64)> {
+        let (Some(start_s), Some(end_s)) = (self.fluid.start_up_s, self.fluid.end_s) else {
+            return Vec::new();
+        };
+        // Seconds of film that come in a second.
+        let gain = self.arrival_bps / self.playout_bps;
+        let mut turns = vec![(0.0, 0.0), (start_s, gain * start_s)];
+        for freeze in &self.fluid.freezes {
+            let on_s = freeze.at_s + freeze.length_s;
+            turns.extend([(freeze.at_s, 0.0), (on_s, gain * freeze.length_s)]);
+        }
+        match self.fluid.full_s {
+            Some(full_s) => {
+                let full = gain * full_s - (full_s - start_s);
+                // From then on it comes as it is played, to the last byte.
+                turns.extend([(full_s, full), (start_s + film_s - full, full)]);
+            }
+            None => {
+                let come_s = film_s / gain;
+                let frozen = self.fluid.freezes.iter().map(|freeze| freeze.length_s).sum::<f64>();
+                turns.push((come_s, film_s - (come_s - start_s - frozen).max(0.0)));
+            }
+        }
+        turns.push((end_s, 0.0));
+        // A last freeze may end in the very moment in which the last byte comes.
+        turns.sort_by(|before, after| before.0.total_cmp(&after.0));
+        turns
+    }
+
     /// The rows of a table: what, its formula, by fluid, by chunks, measured.
     pub(super) fn rows(&self) -> Vec<Row> {
         let row = |name, formula, of: &dyn Fn(&Column) -> Option<String>| {

@@ -7,7 +7,6 @@ use stentor_core::moment::Moment;
 
 use super::course::{Fetched, How};
 use super::{Report, facts, nanos, rate, said};
-use crate::drive::video::outcome::Fetch;
 use crate::report::chart::{
     Axis, Band, Chart, Form, Hue, Mark, On, Panels, Scale, Series, Span, Unit,
 };
@@ -123,21 +122,33 @@ fn level(report: &Report<'_>) -> Chart {
         report.course.level.iter().map(|(at, level)| (nanos(*at), span(*level))).collect();
     let highest = points.iter().map(|point| point.1).fold(0.0, f64::max);
     let (start, capacity) = (policy.start(), policy.capacity());
-    let mut marks = vec![across(format!("Q {}", said(start)), span(start), Hue::Third)];
+    let resume = Some(policy.resume()).filter(|one| *one != start && !one.is_zero());
+    // Words that would stand on one another stand on one line.
+    let near = |one: &Duration| span(start.abs_diff(*one)) < highest * 0.15;
+    let with = resume.filter(near).map(|one| format!(", goes on at {}", said(one)));
+    let label = format!("Q {}{}", said(start), with.unwrap_or_default());
+    let mut marks = vec![across(label, span(start), Hue::Third)];
     // A buffer that is far from full would flatten the line that is looked at.
     if span(capacity) < highest * 2.5 {
         marks.push(across(format!("B {}", said(capacity)), span(capacity), Hue::Fourth));
     }
-    let resume = policy.resume();
-    if resume != start && !resume.is_zero() {
+    if let Some(resume) = resume.filter(|one| !near(one)) {
         marks.push(across(format!("goes on at {}", said(resume)), span(resume), Hue::Third));
+    }
+    let mut drawn = vec![series("buffered", Hue::First, Form::Area, points)];
+    if let Some(predicted) = &report.predicted {
+        let turns = predicted.fluid_level_s(report.outcome.film.length().as_secs_f64());
+        let end = nanos(report.outcome.end);
+        let turns = turns.iter().map(|(at_s, level_s)| (at_s * 1e9, level_s * 1e9));
+        let turns = turns.filter(|(at, _)| *at <= end).collect();
+        drawn.insert(0, series("fluid", Hue::Faded, Form::Dashed, turns));
     }
     Chart {
         title: "Application's buffer".into(),
         height: 150,
         x: time(report),
         y: Axis { label: "seconds of film".into(), unit: Unit::Nanos, ..Axis::default() },
-        series: vec![series("buffered", Hue::First, Form::Area, points)],
+        series: drawn,
         marks,
         ..Chart::default()
     }
@@ -215,7 +226,7 @@ fn rates(report: &Report<'_>) -> Chart {
 /// a later one.
 fn throughput(report: &Report<'_>) -> Vec<(f64, f64)> {
     let mut points = Vec::new();
-    if report.config.fetch == Fetch::Progressive {
+    if report.is_stream() {
         let samples = &report.outcome.samples;
         let over = samples.len().div_ceil(240).max(1);
         let kept: Vec<_> = samples.iter().step_by(over).collect();
@@ -258,7 +269,7 @@ fn chunks(report: &Report<'_>) -> Chart {
     let played = &report.course.played;
     let played = played.iter().map(|(at, played)| (nanos(*at), played.as_nanos() as f64)).collect();
     let mut drawn = vec![series("played", Hue::Third, Form::Line, played)];
-    if report.config.fetch == Fetch::Progressive {
+    if report.is_stream() {
         drawn.insert(0, series("received", Hue::First, Form::Line, received(report)));
     }
     let which = if every > 1 { format!(", every {every}th drawn") } else { String::new() };

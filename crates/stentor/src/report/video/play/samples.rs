@@ -45,7 +45,7 @@ pub(crate) fn config(source: &str, chooser: &str, policy: Policy) -> Config {
 fn simulated(film: Film, network: &Network, policy: Policy, rule: Rule) -> Outcome {
     let played = simulator::play(&film, network, policy, rule);
     Outcome {
-        film,
+        film: film.into(),
         policy,
         events: played.events,
         samples: Vec::new(),
@@ -101,15 +101,14 @@ pub(crate) fn stream() -> (Config, Outcome, Known) {
     let film = Film::even(&[BitRate(1_000_000)], seconds(1), 20).unwrap();
     let policy = policy(5, 2, 2);
     let mut samples = Vec::new();
-    // Until 5 s both are filled at 2 R; then the application reads at R, and the kernel's 400 kB fill.
+    // Full after 4 s: from then on the application reads at R, and the kernel's 400 kB fill.
     for step in 0..=100u64 {
         let at = step * 210;
-        let came =
-            (at * 250).min(1_250_000).max((at + 3000) * 125 * u64::from(at > 4000)).min(2_500_000);
         let played = at.saturating_sub(1000).min(20_000) * 125;
-        let held = came.saturating_sub(played).min(625_000);
-        let socket =
-            if (4200..17_000).contains(&at) { ((at - 4200) * 250).min(400_000) } else { 0 };
+        let came = (at * 250).min(625_000 + played).min(2_500_000);
+        let held = came - played;
+        let waits = (at * 250).min(2_500_000) - came;
+        let socket = waits.min(400_000);
         samples.push(Sample {
             at: ms(at),
             level: Duration::from_millis(held / 125),
@@ -141,7 +140,7 @@ pub(crate) fn stream() -> (Config, Outcome, Known) {
         zero_window: Duration::from_millis(11_130),
     });
     let outcome = Outcome {
-        film,
+        film: film.into(),
         policy,
         events,
         samples,

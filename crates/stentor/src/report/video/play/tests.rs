@@ -77,6 +77,20 @@ fn the_three_columns_are_the_book_s_the_chunks_and_the_measured() {
 }
 
 #[test]
+fn the_fluid_s_saw_tooth_turns_where_the_book_says() {
+    let turns = |session: &Session| report(session).predicted.unwrap().fluid_level_s(120.0);
+    let rounded = |turns: Vec<(f64, f64)>| {
+        let round = |(at, level): &(f64, f64)| ((at * 10.0).round(), (level * 10.0).round().abs());
+        turns.iter().map(round).collect::<Vec<_>>()
+    };
+    let slow = rounded(turns(&lecture(800, 4)));
+    let expected = [(0.0, 0.0), (50.0, 40.0), (250.0, 0.0), (300.0, 40.0), (500.0, 0.0)];
+    assert_eq!(slow.iter().take(5).copied().collect::<Vec<_>>(), expected);
+    let fast = rounded(turns(&lecture(2000, 4)));
+    assert_eq!(fast, [(0.0, 0.0), (20.0, 40.0), (80.0, 100.0), (1120.0, 100.0), (1220.0, 0.0)]);
+}
+
+#[test]
 fn several_qualities_or_an_unknown_link_have_no_prediction() {
     assert!(report(&ladder()).predicted.is_none());
     assert!(report(&broken()).predicted.is_none());
@@ -163,13 +177,13 @@ fn the_picture_has_a_shade_for_each_stall_and_a_block_for_each_chunk() {
 fn a_long_film_is_a_small_picture() {
     let (config, outcome, known) = lecture(800, 4);
     let film = stentor_core::video::film::Film::even(&[BitRate(1_000_000)], seconds(1), 40_000);
-    let film = film.unwrap();
+    let film = std::sync::Arc::new(film.unwrap());
     let network = stentor_core::video::network::Network::steady(BitRate(800_000), Duration::ZERO);
     let rule = stentor_core::video::abr::Rule::Fixed(0);
     let played =
         stentor_core::video::simulator::play(&film, &network.unwrap(), outcome.policy, rule);
     let (events, end, metrics) = (played.events, played.end, played.metrics);
-    let session = (config, Outcome { film, events, end, metrics, ..outcome }, known);
+    let session = (config, Outcome { film: film.into(), events, end, metrics, ..outcome }, known);
     let drawn = page::svg(&report(&session));
     assert!(drawn.len() < 1_500_000, "{} bytes", drawn.len());
 }
@@ -177,8 +191,7 @@ fn a_long_film_is_a_small_picture() {
 #[test]
 fn the_live_picture_of_a_session() {
     let (config, outcome, _) = stream();
-    let mut live = Live::new(&config.source);
-    live.begin(config.policy);
+    let mut live = Live::new(&config.source, Some(config.policy));
     live.take(News::Film(&outcome.film));
     let mut events = outcome.events.iter().peekable();
     for sample in outcome.samples.iter().take_while(|sample| sample.at < ms(6000)) {
@@ -187,11 +200,12 @@ fn the_live_picture_of_a_session() {
         }
         live.take(News::Sample(sample));
     }
-    let lines = live.lines(79);
+    let lines = live.lines(79, Duration::ZERO);
     let shown: Vec<&str> = lines.iter().map(|line| line.words.trim_end()).collect();
     insta::assert_snapshot!(shown.join("\n"));
     for columns in [0, 24, 40, 80, 200] {
-        let wide = live.lines(columns).iter().map(|line| line.words.chars().count()).max();
+        let wide =
+            live.lines(columns, Duration::ZERO).iter().map(|line| line.words.chars().count()).max();
         assert!(wide.unwrap() <= columns.clamp(24, 120), "{columns}");
     }
 }
@@ -199,17 +213,20 @@ fn the_live_picture_of_a_session() {
 #[test]
 fn the_live_picture_says_what_stands_still() {
     let (config, outcome, _) = lecture(800, 4);
-    let mut live = Live::new("lecture");
-    live.begin(config.policy);
+    let mut live = Live::new("lecture", Some(config.policy));
     live.take(News::Film(&outcome.film));
-    let first = live.lines(80);
+    let first = live.lines(80, Duration::ZERO);
     assert!(first.first().unwrap().words.contains("waiting to begin"));
     for event in outcome.events.iter().take_while(|event| event.at <= ms(22_000)) {
         live.take(News::Event(event));
     }
-    let all: Vec<String> = live.lines(80).into_iter().map(|line| line.words).collect();
+    let all: Vec<String> =
+        live.lines(80, Duration::ZERO).into_iter().map(|line| line.words).collect();
     assert!(all.first().unwrap().contains("STALLED"), "{all:#?}");
-    assert!(all.last().unwrap().contains("stalls    1, "), "{all:#?}");
+    assert!(all.last().unwrap().contains("stalls    1, 0.2 s"), "{all:#?}");
+    // It goes on while nothing is heard.
+    let later = live.lines(80, seconds(2));
+    assert!(later.last().unwrap().words.contains("stalls    1, 2.2 s"), "{later:#?}");
 }
 
 #[test]

@@ -63,10 +63,10 @@ enum Phase {
 
 impl Live {
     /// Nothing yet of the film at `source`.
-    pub fn new(source: &str) -> Live {
+    pub fn new(source: &str, policy: Option<Policy>) -> Live {
         Live {
             source: clean(source),
-            policy: None,
+            policy,
             film: None,
             now: Moment::START,
             phase: Phase::Starting,
@@ -83,11 +83,6 @@ impl Live {
             full: false,
             socket_max: 0,
         }
-    }
-
-    /// Learns how much will be buffered.
-    pub fn begin(&mut self, policy: Policy) {
-        self.policy = Some(policy);
     }
 
     /// Takes what a session says.
@@ -174,8 +169,14 @@ impl Live {
         }
     }
 
-    /// The session as it stands, in lines of `columns`, the most important ones first.
-    pub fn lines(&self, columns: usize) -> Vec<Line> {
+    /// The session as it stands, `later` than the last news, in lines of `columns`.
+    pub fn lines(&self, columns: usize, later: Duration) -> Vec<Line> {
+        let mut now = self.clone();
+        now.pass_until(self.now + later);
+        now.drawn(columns)
+    }
+
+    fn drawn(&self, columns: usize) -> Vec<Line> {
         let columns = columns.clamp(24, 120);
         let words = WORDS.min(columns / 2);
         let bar = columns.saturating_sub(NAME + words + 1).max(4);

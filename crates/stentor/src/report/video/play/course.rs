@@ -9,7 +9,7 @@ use stentor_core::moment::Moment;
 use stentor_core::video::buffer;
 use stentor_core::video::session::{Event, What};
 
-use crate::drive::video::outcome::{Fetch, Outcome};
+use crate::drive::video::outcome::Outcome;
 
 /// What happened, as lines over time.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -83,7 +83,7 @@ impl Fetched {
 
 impl Course {
     /// Follows a session.
-    pub fn of(fetch: Fetch, outcome: &Outcome) -> Course {
+    pub fn of(outcome: &Outcome) -> Course {
         let mut course = Course::default();
         let mut now = Now::default();
         course.mark(&now);
@@ -96,7 +96,7 @@ impl Course {
         if let Some(stall) = course.stalls.last_mut().filter(|_| now.stalled) {
             stall.length = now.at.since(stall.at);
         }
-        if fetch == Fetch::Progressive && !outcome.samples.is_empty() {
+        if outcome.account.progressive.is_some() && !outcome.samples.is_empty() {
             course.level = outcome.samples.iter().map(|one| (one.at, one.level)).collect();
         }
         course
