@@ -128,8 +128,10 @@ impl Case {
             log,
         });
         let running = running.map_err(said)?;
-        let spec: Spec = format!("down:rate={}", BitRate(self.arrival_bps)).parse().map_err(said)?;
-        let link = beside((&spec, false), SEED, Transport::Tcp, &running.addresses).map_err(said)?;
+        let spec: Spec =
+            format!("down:rate={}", BitRate(self.arrival_bps)).parse().map_err(said)?;
+        let link =
+            beside((&spec, false), SEED, Transport::Tcp, &running.addresses).map_err(said)?;
         let plan = Plan {
             addresses: vec![link.address],
             authority: link.address.to_string(),
