@@ -4,3 +4,4 @@ pub mod check;
 pub mod origin;
 pub mod outcome;
 pub mod play;
+pub mod simulation;

@@ -4,12 +4,15 @@
 //! simulation is in `simulate`, the reference's options in `compat`, the formulae in `predict`, RTP in
 //! `datagrams`; what is printed and written is in `output`.
 
+mod choosers;
 mod compat;
+mod conditions;
 mod datagrams;
 mod output;
 mod plain;
 mod plan;
 mod predict;
+mod screen;
 mod simulate;
 
 use std::path::PathBuf;
@@ -57,6 +60,9 @@ pub(super) struct Args {
     /// With how much film it goes on after a freeze [default: as much as at the start]
     #[arg(long, value_name = "TIME")]
     resume: Option<Span>,
+    /// Progressive: what the kernel may keep of the film besides (SO_RCVBUF) [default: the kernel's]
+    #[arg(long, value_name = "BYTES", conflicts_with_all = ["sim", "predict", "udp"])]
+    pub(super) receive_buffer: Option<Amount>,
     /// The film, for exact sizes: a JSON file, or lecture, ladder, short, hour
     #[arg(long, value_name = "FILE|PRESET")]
     film: Option<String>,
@@ -105,6 +111,9 @@ pub(super) struct Args {
     /// With --sim: from a request to its first byte, where the trace does not say
     #[arg(long, value_name = "TIME", requires = "sim")]
     latency: Option<Span>,
+    /// With --sim: begins so far into the trace, as a session over a link does (its began_ns)
+    #[arg(long, value_name = "TIME", requires = "sim")]
+    from: Option<Span>,
     /// Says what the formulae predict for -x and -R, and plays nothing
     #[arg(long, conflicts_with_all = ["target", "sim"])]
     predict: bool,
@@ -120,19 +129,22 @@ pub(super) struct Args {
     playback: Option<BitRate>,
     /// Repeats another simulator's figures for the options after --: sabre
     #[arg(long, value_name = "SIMULATOR", conflicts_with_all = ["target", "predict", "rule", "abr",
-        "manual", "quality", "buffer", "start", "resume", "latency", "fetch", "udp", "clients",
+        "manual", "quality", "buffer", "start", "resume", "latency", "from", "fetch", "udp", "clients",
         "fail_if"])]
     compat: Option<String>,
     /// The other simulator's own options
     #[arg(last = true, value_name = "ARGS", requires = "compat")]
     foreign: Vec<String>,
-    /// Prints one JSON object (stentor.video.play/1) instead of the report
+    /// Prints one JSON object (stentor.video-play/1) instead of the report
     #[arg(short = 'J', long)]
     json: bool,
     /// Writes the report to a file whose name says its form: .txt, .json, .jsonl, .svg, .html
     /// (repeatable)
     #[arg(short, long, value_name = "FILE.EXT")]
     output: Vec<PathBuf>,
+    /// Writes the session as the input of ITU-T P.1203, mode 0 (JSON)
+    #[arg(long, value_name = "FILE", conflicts_with = "clients")]
+    p1203: Option<PathBuf>,
     /// No live picture and no notices
     #[arg(short, long)]
     quiet: bool,

@@ -1,5 +1,6 @@
 //! One playing: the buffer and its events, what is still to come, and how it ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use stentor_core::moment::Moment;
@@ -222,7 +223,7 @@ impl<'a> Session<'a> {
             ..Account::default()
         };
         Outcome {
-            film: self.plan.film.clone(),
+            film: Arc::new(self.plan.film.clone()),
             policy: self.plan.policy,
             metrics: Metrics::of(&self.plan.film, &self.events, end),
             events: self.events,
