@@ -2,5 +2,6 @@
 
 mod check;
 mod play;
+mod progressive;
 mod serve;
 mod sim;

@@ -84,12 +84,14 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Says what is played, and that it was asked for.
+    /// Says what is played, and that all of it was asked for: one request asks for every chunk.
     pub(super) fn begin(&mut self, company: &mut Company<'_>) {
         (company.news)(News::Film(&self.plan.film));
-        let quality = self.plan.quality;
-        let what = What::Requested { chunk: 0, quality, level: Duration::ZERO };
-        self.say(Event { at: Moment::START, what }, company);
+        let (quality, level) = (self.plan.quality, Duration::ZERO);
+        for chunk in 0..self.plan.film.chunks().len() {
+            let what = What::Requested { chunk, quality, level };
+            self.say(Event { at: Moment::START, what }, company);
+        }
     }
 
     /// The present, as the session counts it.
@@ -216,6 +218,7 @@ impl<'a> Session<'a> {
             zero_window,
         };
         let account = Account {
+            began: self.began.epoch,
             found: "a file".to_owned(),
             exact: self.began.announced.is_some(),
             connections: 1,
