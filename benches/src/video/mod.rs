@@ -1,9 +1,10 @@
-//! Stored video: how fast sessions are simulated, how far simulator and sockets agree, and how far
-//! the book's formulae hold.
+//! Stored video: how fast sessions are simulated, how far simulator and sockets agree, what an origin
+//! carries, and how far the book's formulae hold.
 //!
 //! A table of parts, one file each: `stentor-bench video [PART...]`.
 
 mod agree;
+mod crowd;
 mod fluid;
 mod sabre;
 
@@ -15,6 +16,7 @@ type Part = (&'static str, &'static str, fn(bool) -> Result<String, String>);
 const PARTS: &[Part] = &[
     ("sabre", "the reference's 48 runs: microseconds for a session", sabre::measure),
     ("agree", "decisions of the simulator and of sockets over the same traces", agree::measure),
+    ("crowd", "1,000 players of one origin: stalls, start-up, processor time", crowd::measure),
     ("fluid", "progressive play through the link beside the book's formulae", fluid::measure),
 ];
 
