@@ -6,5 +6,6 @@ mod faulty;
 mod folder;
 mod origin;
 mod play;
+mod progressive;
 mod serve;
 mod sim;
