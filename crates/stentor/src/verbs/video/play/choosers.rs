@@ -200,5 +200,7 @@ fn chosen(written: &str, asked: &Asked) -> Result<Choice, String> {
         "" => asked.advice,
         number => number.parse().map_err(|_| format!("{number:?} is no quality"))?,
     };
-    known(asked, Choice { quality, wait: Duration::ZERO }).map_err(|trouble| trouble.next)
+    let refused =
+        |trouble: Trouble| format!("{}: {}", trouble.what, trouble.next.trim_end_matches('.'));
+    known(asked, Choice { quality, wait: Duration::ZERO }).map_err(refused)
 }

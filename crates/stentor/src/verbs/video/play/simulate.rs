@@ -67,6 +67,7 @@ impl Plan {
         }
         let film = film::read(&written, args.seed.map_or(film::SEED, Seed))?;
         let network = network::read(&source, args.latency)?;
+        let network = network.beginning_at(args.from.map_or(Duration::ZERO, |span| span.0));
         let capacity = args.buffer.0;
         let start = args.start.map_or(START.min(capacity), |span| span.0);
         let resume = args.resume.map_or(start, |span| span.0);
