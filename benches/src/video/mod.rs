@@ -1,8 +1,10 @@
-//! Stored video: how fast sessions are simulated, and how far simulator and sockets agree.
+//! Stored video: how fast sessions are simulated, how far simulator and sockets agree, and what an origin
+//! carries.
 //!
 //! A table of parts, one file each: `stentor-bench video [PART...]`.
 
 mod agree;
+mod crowd;
 mod sabre;
 
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ type Part = (&'static str, &'static str, fn(bool) -> Result<String, String>);
 const PARTS: &[Part] = &[
     ("sabre", "the reference's 48 runs: microseconds for a session", sabre::measure),
     ("agree", "decisions of the simulator and of sockets over the same traces", agree::measure),
+    ("crowd", "1,000 players of one origin: stalls, start-up, processor time", crowd::measure),
 ];
 
 /// Runs the parts that are named, or all.

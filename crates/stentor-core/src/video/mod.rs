@@ -10,6 +10,7 @@ pub mod abr;
 pub mod buffer;
 pub mod columns;
 pub mod estimate;
+pub mod fault;
 pub mod film;
 pub mod fluid;
 pub mod metrics;

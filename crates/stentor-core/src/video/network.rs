@@ -133,7 +133,8 @@ impl Network {
     /// The same, met by a session that begins so far into it.
     #[must_use]
     pub fn beginning_at(self, ahead: Duration) -> Network {
-        let ahead = Duration::from_nanos((Moment::START + ahead).as_nanos() % self.trace.period_ns());
+        let ahead =
+            Duration::from_nanos((Moment::START + ahead).as_nanos() % self.trace.period_ns());
         Network { ahead, ..self }
     }
 

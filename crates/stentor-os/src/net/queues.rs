@@ -1,4 +1,4 @@
-//! How many bytes wait in a socket's two buffers (SIOCINQ and SIOCOUTQ, tcp(7), udp(7)).
+//! How many bytes wait in a socket's two buffers (SIOCINQ, SIOCOUTQ and SIOCOUTQNSD, tcp(7), udp(7)).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -12,6 +12,20 @@ pub fn unread(socket: impl AsFd) -> io::Result<usize> {
 /// way (UDP, counted with the kernel's own overhead).
 pub fn unacknowledged(socket: impl AsFd) -> io::Result<usize> {
     ask(&socket, libc::TIOCOUTQ)
+}
+
+/// Bytes that were written and not even sent, for want of window: a part of [`unacknowledged`]
+/// (SIOCOUTQNSD of linux/sockios.h).
+#[cfg(target_os = "linux")]
+pub fn unsent(socket: impl AsFd) -> io::Result<usize> {
+    const SIOCOUTQNSD: libc::Ioctl = 0x894b;
+    ask(&socket, SIOCOUTQNSD)
+}
+
+/// Not known to this system.
+#[cfg(not(target_os = "linux"))]
+pub fn unsent(_socket: impl AsFd) -> io::Result<usize> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
 }
 
 /// Packets that a socket dropped because its receive buffer was full, since it was made
@@ -59,6 +73,19 @@ mod tests {
         assert_eq!(unread(&server).unwrap(), 5);
         // A listening socket has no stream to count (EINVAL).
         assert!(unacknowledged(&listener).is_err());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_the_peer_has_no_room_for_is_not_even_sent() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        server.set_nonblocking(true).unwrap();
+        while io::Write::write(&mut &server, &[0; 1 << 16]).is_ok() {}
+        let (unacknowledged, unsent) = (unacknowledged(&server).unwrap(), unsent(&server).unwrap());
+        assert!(0 < unsent && unsent <= unacknowledged, "{unsent} of {unacknowledged}");
+        drop(client);
     }
 
     #[test]

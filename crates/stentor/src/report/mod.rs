@@ -4,6 +4,8 @@ pub mod chart;
 pub mod console;
 pub mod impair;
 pub mod json;
+#[cfg(test)]
+mod judges;
 pub mod ladder;
 pub mod load;
 pub mod log;

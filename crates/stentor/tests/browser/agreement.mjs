@@ -1,4 +1,4 @@
-// Compares the page's formulae and rules with those of the program: cases with what the program says
+// Compares the page's formulae, rules and reading of playlists with those of the program: cases with what the program says
 // come as JSON on standard input. Needs Node, and no browser.
 //
 //   node agreement.mjs FOLDER-OF-THE-PAGE < CASES.json
@@ -10,6 +10,7 @@ import { pathToFileURL } from "node:url";
 const module = (name) => import(pathToFileURL(join(resolve(process.argv[2]), name)).href);
 const { Estimator, rules } = await module("rules.js");
 const { chunked, fluid } = await module("predict.js");
+const { chunks } = await module("film.js");
 
 const same = (one, other) =>
   one === other || (typeof one === "number" && Math.abs(one - other) <= 1e-6 * (1 + Math.abs(other)));
@@ -54,9 +55,21 @@ function choices({ rates_bps, chunk_s, capacity_s, steps }, at) {
   });
 }
 
+function playlists({ text, base, expected }, at) {
+  compare(`playlist ${at}`, canonical(chunks(text, base)), canonical(expected));
+}
+
+/** JSON with the keys of every object in one order. */
+function canonical(value) {
+  return JSON.stringify(value, (_, part) => part && typeof part === "object" && !Array.isArray(part)
+    ? Object.fromEntries(Object.entries(part).sort(([one], [other]) => one < other ? -1 : 1))
+    : part);
+}
+
 const cases = JSON.parse(readFileSync(0, "utf8"));
 cases.predictions.forEach(predictions);
 cases.formulae.forEach(formulae);
 cases.sessions.forEach(choices);
+cases.playlists.forEach(playlists);
 console.log(`${compared} compared, ${failed} differ`);
 process.exit(failed === 0 ? 0 : 1);

@@ -19,6 +19,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         of::<video::play::Config, video::play::Outcome>(video::play::SCHEMA),
         of::<video::predict::Config, video::predict::Outcome>(video::predict::SCHEMA),
         of::<video::sabre::Config, video::sabre::Outcome>(video::sabre::SCHEMA),
+        of::<video::serve::Config, video::serve::Outcome>(video::serve::SCHEMA),
     ]
 }
 

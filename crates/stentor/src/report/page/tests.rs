@@ -1,6 +1,6 @@
 //! The page is well formed whatever the traced programs said, and does what it says in a browser.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use proptest::prelude::*;
@@ -8,6 +8,7 @@ use roxmltree::{Document, ParsingOptions};
 use serde_json::Value;
 
 use super::*;
+use crate::report::judges::installed;
 use crate::report::samples;
 
 fn parse(page: &str) -> Result<Document<'_>, roxmltree::Error> {
@@ -110,14 +111,6 @@ proptest! {
         let json = data(&page);
         prop_assert_eq!(field(&json, "c0", "outcome"), words::clean(&text));
     }
-}
-
-fn installed(programs: &[&str]) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    let files =
-        programs.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-    files.into_iter().find(|file| file.is_file())
 }
 
 #[test]

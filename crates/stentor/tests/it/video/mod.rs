@@ -1,6 +1,9 @@
-//! Stored video: the origin, the player and the check.
+//! Stored video: the origin, the player and the check; `browser` puts real browsers before the origin.
 
+mod browser;
 mod check;
+mod folder;
+mod origin;
 mod play;
 mod serve;
 mod sim;

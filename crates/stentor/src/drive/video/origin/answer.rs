@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 
-use super::entity::{Entity, KEEP_NOT, Source};
+use super::entity::{ASK, Entity, KEEP_NOT, Source};
+use super::folder;
+use super::path;
 use super::range::{self, Wanted};
 use super::shared::Shared;
 use super::{Page, Source as Served};
@@ -24,6 +25,8 @@ pub(super) struct Answer {
     pub(super) range: Option<(u64, u64)>,
     /// What is sent: the bytes from one up to another.
     pub(super) body: Option<(Source, u64, u64)>,
+    /// Whether it is a piece of film.
+    pub(super) is_media: bool,
 }
 
 /// What may be asked for.
@@ -44,7 +47,8 @@ impl Answer {
         set(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
         set(HeaderName::from_static("timing-allow-origin"), "*");
         set(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin");
-        Answer { status, headers, length: None, range: None, body: None }
+        set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        Answer { status, headers, length: None, range: None, body: None, is_media: false }
     }
 
     /// An answer that is a line of text.
@@ -56,6 +60,13 @@ impl Answer {
         answer.length = Some(length);
         answer.body = Some((Source::Memory(text.into()), 0, length));
         answer
+    }
+
+    /// An answer with this code, by a fault on request.
+    pub(super) fn fault(code: u16, is_head: bool) -> Answer {
+        let status = StatusCode::from_u16(code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        let answer = Answer::text(status, format!("{status}: a fault on request\n"));
+        if is_head { answer.without_body() } else { answer }
     }
 
     fn set(&mut self, name: HeaderName, value: &str) {
@@ -88,10 +99,19 @@ pub(super) async fn answer(
         answer.set(header::ALLOW, METHODS);
         return answer;
     }
-    let answer = match find(path, shared).await {
-        Some(entity) => of(entity, method, asked),
-        None => {
-            let text = "There is nothing under this path; / lists what there is.\n";
+    let Some(decoded) = path::decoded(path) else {
+        let text = "The path has a % without two digits behind it.\n";
+        return Answer::text(StatusCode::BAD_REQUEST, text.to_owned());
+    };
+    let answer = match find(&decoded, shared).await {
+        Found::This(entity) => of(entity, method, asked),
+        Found::WithSlash => {
+            let mut answer = Answer::text(StatusCode::MOVED_PERMANENTLY, "A folder.\n".to_owned());
+            answer.set(header::LOCATION, &format!("{path}/"));
+            answer
+        }
+        Found::Nothing => {
+            let text = "There is nothing under this path; / says what there is.\n";
             Answer::text(StatusCode::NOT_FOUND, text.to_owned())
         }
     };
@@ -108,17 +128,51 @@ fn options() -> Answer {
     answer
 }
 
-async fn find(path: &str, shared: &Arc<Shared>) -> Option<Entity> {
-    if let Some(Page { content, body }) = shared.plan.pages.get(path) {
-        return Some(Entity::text(content, super::entity::ASK, body.clone()));
+/// What is under a path.
+enum Found {
+    This(Entity),
+    /// A folder, which the path does not say.
+    WithSlash,
+    Nothing,
+}
+
+/// The paths of the origin's own witness, which no fault strikes.
+const REQUESTS: &str = "/requests";
+const QUEUES: &str = "/queues";
+
+/// Whether a path, without escapes, is one of these.
+pub(super) fn is_witness(path: &[u8]) -> bool {
+    path == REQUESTS.as_bytes() || path == QUEUES.as_bytes()
+}
+
+async fn find(path: &[u8], shared: &Arc<Shared>) -> Found {
+    let name = std::str::from_utf8(path).unwrap_or_default();
+    let lines =
+        |text: String| Found::This(Entity::text("application/jsonl", KEEP_NOT, text.into()));
+    match (name, shared.plan.pages.get(name)) {
+        (_, Some(Page { content, body })) => {
+            return Found::This(Entity::text(content, ASK, body.clone()));
+        }
+        (REQUESTS, None) => return lines(shared.recent()),
+        (QUEUES, None) => return lines(shared.queues()),
+        (_, None) => {}
     }
-    if path == "/requests" {
-        let text = Bytes::from(shared.recent());
-        return Some(Entity::text("application/jsonl", KEEP_NOT, text));
-    }
-    match &shared.plan.source {
-        Served::Film(catalogue) => catalogue.find(path),
-    }
+    let folder = match &shared.plan.source {
+        Served::Film(catalogue) => return catalogue.find(name).map_or(Found::Nothing, Found::This),
+        Served::Folder(folder) => folder.clone(),
+    };
+    let (write, path) = (shared.plan.listing, path.to_owned());
+    let find = move || match folder.find(&path) {
+        None => Found::Nothing,
+        Some(folder::Found::File(entity)) => Found::This(entity),
+        Some(folder::Found::Folder(None)) => Found::WithSlash,
+        Some(folder::Found::Folder(Some(listing))) => {
+            let page = write(&path, &listing);
+            Found::This(Entity::text("text/html; charset=utf-8", KEEP_NOT, page.into()))
+        }
+    };
+    // The runtime that would refuse it is about to end, and this connection with it.
+    tokio::task::spawn_blocking(find).await.unwrap_or(Found::Nothing)
 }
 
 /// The answer to a request for something that is there (RFC 9110, 13.2.2).
@@ -163,6 +217,7 @@ fn of(entity: Entity, method: &Method, asked: &HeaderMap) -> Answer {
         answer.set(header::CONTENT_RANGE, &format!("bytes {first}-{last}/{}", entity.length));
     }
     answer.range = range;
+    answer.is_media = entity.is_media();
     answer.length = Some(end - begin);
     answer.body = Some((entity.source, begin, end));
     answer
@@ -203,18 +258,23 @@ fn condition(entity: &Entity, asked: &HeaderMap) -> Condition {
 
 /// Whether a list of validators has this one; weakly, a `W/` before it does not matter (RFC 9110,
 /// 8.8.3.2). Ours have no comma in them.
-fn lists(list: &str, tag: &str, weakly: bool) -> bool {
+fn lists<'a>(list: &'a str, tag: &'a str, weakly: bool) -> bool {
     list.split(',').map(str::trim).any(|one| {
-        let one = if weakly { one.strip_prefix("W/").unwrap_or(one) } else { one };
-        one == "*" || one == tag
+        let opaque = |tag: &'a str| tag.strip_prefix("W/").unwrap_or(tag);
+        let same = if weakly { opaque(one) == opaque(tag) } else { one == tag && !is_weak(tag) };
+        one == "*" || same
     })
+}
+
+fn is_weak(tag: &str) -> bool {
+    tag.starts_with("W/")
 }
 
 /// Whether a range may be sent: it is still what the client has a part of (RFC 9110, 13.1.5).
 fn is_still(entity: &Entity, field: Option<&str>) -> bool {
     let Some(field) = field.map(str::trim) else { return true };
-    if field.starts_with('"') {
-        return field == entity.tag;
+    if field.ends_with('"') {
+        return field == entity.tag && !is_weak(field);
     }
     let modified = entity.modified.map(seconds);
     modified.is_some() && httpdate::parse_http_date(field).ok() == modified

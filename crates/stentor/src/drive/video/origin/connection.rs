@@ -12,14 +12,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use stentor_core::video::fault::Struck;
 use tokio::net::TcpStream;
 
 use super::answer::{self, Answer};
 use super::content::Content;
 use super::exchange::{Ended, Exchange, WORDS_MAX};
-use super::now;
 use super::shared::{Shared, Stage};
 use super::wire::{Ledger, Overdue, Wire};
+use super::{now, path};
 
 /// The longest head of a request, and what hyper holds of an answer beyond the piece being sent.
 const HEAD_MAX: usize = 16 << 10;
@@ -28,7 +29,8 @@ const HEAD_MAX: usize = 16 << 10;
 pub(super) async fn converse(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     let number = shared.arrived();
     tracing::info!("connection {number} from {peer}");
-    let ledger = Arc::new(Ledger::new(Arc::clone(&shared)));
+    let stream = Arc::new(stream);
+    let ledger = Arc::new(Ledger::new(Arc::clone(&shared), Arc::clone(&stream)));
     let wire = Wire { stream, ledger: Arc::clone(&ledger) };
     let why = speak(wire, (number, peer), &ledger, &shared).await;
     ledger.close(why);
@@ -62,18 +64,23 @@ async fn speak(
             changed = stage.changed() => match *stage.borrow_and_update() {
                 Stage::Ended => return Ended::Stopped,
                 _ if changed.is_err() => return Ended::Stopped,
+                Stage::Draining | Stage::Serving if ledger.is_quiet() => return Ended::Complete,
                 Stage::Draining | Stage::Serving => connection.as_mut().graceful_shutdown(),
             },
-            () = tokio::time::sleep(patience) => match ledger.overdue() {
-                None => {}
-                Some(Overdue::Idle) => return Ended::Complete,
-                Some(Overdue::Head) => {
-                    shared.slow();
-                    tracing::warn!("{}: no whole request within the time (--head)", client.1);
-                    return Ended::TimedOut;
+            () = ledger.hurry.notified() => {}
+            () = tokio::time::sleep(patience) => {
+                ledger.sample();
+                match ledger.overdue() {
+                    None => {}
+                    Some(Overdue::Idle) => return Ended::Complete,
+                    Some(Overdue::Head) => {
+                        shared.slow();
+                        tracing::warn!("{}: no whole request within the time (--head)", client.1);
+                        return Ended::TimedOut;
+                    }
+                    Some(Overdue::Answer) => return Ended::TimedOut,
                 }
-                Some(Overdue::Answer) => return Ended::TimedOut,
-            },
+            }
         }
     }
 }
@@ -100,8 +107,15 @@ async fn respond(
     ledger.asked();
     let (at, time) = (now(), SystemTime::now());
     let (method, uri) = (request.method(), request.uri());
-    let answer = answer::answer(method, uri.path(), request.headers(), &shared).await;
-    let Answer { status, headers, length, range, body } = answer;
+    let mut answer = answer::answer(method, uri.path(), request.headers(), &shared).await;
+    let struck = strike(method, uri.path(), answer.is_media, &shared);
+    if !struck.late.is_zero() {
+        tokio::time::sleep(struck.late).await;
+    }
+    if let Some(code) = struck.status {
+        answer = Answer::fault(code, *method == Method::HEAD);
+    }
+    let Answer { status, headers, length, range, body, .. } = answer;
     let exchange = Exchange {
         number: shared.number(),
         connection,
@@ -116,12 +130,12 @@ async fn respond(
         sent_bytes: 0,
         duration: Duration::ZERO,
         ended: Ended::ClientClosed,
-        fault: None,
+        fault: (!struck.words.is_empty()).then(|| struck.words.clone()),
     };
     let body_bytes = body.as_ref().map_or(0, |(_, begin, end)| end.saturating_sub(*begin));
     ledger.begin(exchange, body_bytes);
     let content = match body {
-        Some((source, begin, end)) => Content::new(source, begin, end, ledger),
+        Some((source, begin, end)) => Content::new(source, begin, end, ledger).struck(&struck),
         None => Content::none(ledger),
     };
     let mut response = Response::new(content);
@@ -131,6 +145,16 @@ async fn respond(
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     response
+}
+
+/// What goes wrong with an answer: faults know paths without their escapes.
+fn strike(method: &Method, path: &str, is_media: bool, shared: &Shared) -> Struck {
+    let asked = matches!(*method, Method::GET | Method::HEAD);
+    match path::decoded(path) {
+        Some(path) if asked && answer::is_witness(&path) => Struck::default(),
+        Some(path) if asked => shared.strike(&String::from_utf8_lossy(&path), is_media),
+        Some(_) | None => Struck::default(),
+    }
 }
 
 /// As much of a word as is kept.

@@ -1,5 +1,6 @@
 //! Something that can be had under a path: what it is, how long, and where its bytes come from.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -14,7 +15,7 @@ pub(super) struct Entity {
     pub(super) content: &'static str,
     /// Its length, in bytes.
     pub(super) length: u64,
-    /// Its strong validator, with its quotes; empty if it is another one at each request.
+    /// Its validator, with its quotes; weak with a `W/` before them.
     pub(super) tag: String,
     /// When it was changed last.
     pub(super) modified: Option<SystemTime>,
@@ -34,6 +35,8 @@ pub(super) const KEEP_NOT: &str = "no-store";
 pub(super) enum Source {
     /// They are here.
     Memory(Bytes),
+    /// They are in a file.
+    File(Arc<File>),
     /// A stretch of a film in one quality: its chunks from `first` on, after the initialization if it
     /// is a file of its own.
     Film { catalogue: Arc<Catalogue>, quality: usize, first: usize, whole: bool },

@@ -11,9 +11,12 @@ mod content;
 mod entity;
 mod exchange;
 mod film;
+mod folder;
+mod path;
 mod range;
 mod server;
 mod shared;
+mod watch;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -30,10 +33,13 @@ use hyper::body::Bytes;
 use stentor_core::moment::Moment;
 use stentor_core::seed::Seed;
 use stentor_core::units::BitRate;
+use stentor_core::video::fault::Fault;
 use stentor_os::failure::Failure;
 
 pub use exchange::{Ended, Exchange, Totals};
 pub use film::Catalogue;
+pub use folder::{Folder, Listing};
+pub use watch::{Queue, Sample};
 
 use crate::complaint::{Complaint, Exit};
 use crate::drive::serve::bind::{self, Bound, Tuning};
@@ -51,9 +57,15 @@ pub struct Plan {
     pub pages: BTreeMap<String, Page>,
     /// Writes what `/requests` shows: the latest exchanges, the oldest first.
     pub requests: fn(&mut dyn Iterator<Item = &Exchange>) -> String,
+    /// Writes what `/queues` shows: long answers, the oldest first.
+    pub queues: fn(&[Queue]) -> String,
+    /// Writes the page of a folder: its path without escapes, and its manifests.
+    pub listing: fn(&[u8], &Listing) -> String,
     /// The rate of every connection, without the heads of its answers.
     pub rate: Option<BitRate>,
-    /// From which all chance follows.
+    /// What goes wrong on request.
+    pub faults: Vec<Fault>,
+    /// From which their chance follows.
     pub seed: Seed,
     /// Times and numbers that bound what a client can cost.
     pub limits: Limits,
@@ -66,6 +78,8 @@ pub struct Plan {
 pub enum Source {
     /// A generated film.
     Film(Arc<Catalogue>),
+    /// A folder that other tools have made.
+    Folder(Folder),
 }
 
 /// A text of the origin's own.

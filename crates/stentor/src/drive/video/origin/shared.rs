@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use stentor_core::moment::Moment;
+use stentor_core::video::fault::{Faults, Struck};
 use tokio::sync::{Semaphore, watch};
 
 use super::exchange::{Exchange, Totals};
+use super::watch::Watches;
 use super::{Plan, now};
 
 /// How many of the latest exchanges `/requests` shows.
@@ -44,6 +46,8 @@ pub(super) struct Shared {
     requests: AtomicU64,
     warned_ns: AtomicU64,
     record: Mutex<Record>,
+    faults: Mutex<Faults>,
+    pub(super) watches: Watches,
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +60,8 @@ impl Shared {
     pub(super) fn new(plan: Plan) -> Shared {
         let places = plan.limits.connections.min(Semaphore::MAX_PERMITS);
         Shared {
+            faults: Mutex::new(Faults::new(plan.faults.clone(), plan.seed)),
+            watches: Watches::default(),
             plan,
             stage: watch::Sender::new(Stage::Serving),
             places: Arc::new(Semaphore::new(places)),
@@ -118,6 +124,14 @@ impl Shared {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Decides what goes wrong with an answer.
+    pub(super) fn strike(&self, path: &str, is_media: bool) -> Struck {
+        if self.plan.faults.is_empty() {
+            return Struck::default();
+        }
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).strike(path, is_media)
+    }
+
     /// An exchange has ended.
     pub(super) fn ended(&self, mut exchange: Exchange) {
         exchange.duration = now().since(exchange.at);
@@ -145,6 +159,11 @@ impl Shared {
     pub(super) fn recent(&self) -> String {
         let record = self.record();
         (self.plan.requests)(&mut record.recent.iter())
+    }
+
+    /// The queues of long answers as text.
+    pub(super) fn queues(&self) -> String {
+        (self.plan.queues)(&self.watches.all())
     }
 
     pub(super) fn totals(&self) -> Totals {

@@ -6,24 +6,32 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use stentor_core::moment::Moment;
 use stentor_core::video::pace::Pace;
+use stentor_os::net::queues;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 use super::exchange::{Ended, Exchange};
 use super::now;
 use super::shared::Shared;
+use super::watch::{self, Watch};
 
 /// What a connection's answers share with its socket.
 #[derive(Debug)]
 pub(super) struct Ledger {
     pub(super) shared: Arc<Shared>,
+    stream: Arc<TcpStream>,
     book: Mutex<Book>,
+    /// Told when [`Ledger::patience`] has become shorter.
+    pub(super) hurry: Notify,
 }
 
 #[derive(Debug)]
@@ -51,6 +59,8 @@ struct Open {
     begin: u64,
     /// How many bytes of body it has to send; 0 for HEAD.
     body_bytes: u64,
+    /// Its samples, if it is long, and when the next is due.
+    watch: Option<(Watch, Moment)>,
 }
 
 /// What the client has to do next.
@@ -65,7 +75,7 @@ enum Waits {
 }
 
 impl Ledger {
-    pub(super) fn new(shared: Arc<Shared>) -> Ledger {
+    pub(super) fn new(shared: Arc<Shared>, stream: Arc<TcpStream>) -> Ledger {
         let book = Book {
             pulled: 0,
             sent: 0,
@@ -76,7 +86,7 @@ impl Ledger {
             flushed: None,
             pace: shared.plan.rate.map(Pace::new),
         };
-        Ledger { shared, book: Mutex::new(book) }
+        Ledger { shared, stream, book: Mutex::new(book), hurry: Notify::new() }
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -94,8 +104,64 @@ impl Ledger {
         if let Some(pace) = &mut book.pace {
             pace.begin(now());
         }
+        let watch = if body_bytes >= watch::LENGTH_MIN_BYTES {
+            self.shared.watches.begin(&exchange).map(|watch| (watch, now()))
+        } else {
+            None
+        };
+        if watch.is_some() {
+            self.hurry.notify_one();
+        }
         let begin = book.pulled;
-        book.open.push_back(Open { exchange, begin, body_bytes });
+        book.open.push_back(Open { exchange, begin, body_bytes, watch });
+    }
+
+    /// Samples the send queue, if it is time to.
+    pub(super) fn sample(&self) {
+        let mut book = self.book();
+        let sent = book.sent;
+        let Some(Open { begin, watch: Some((watch, due)), .. }) = book.open.front_mut() else {
+            return;
+        };
+        if *due <= now() {
+            *due = watch.sample(&self.stream, sent.saturating_sub(*begin));
+        }
+    }
+
+    /// Ready when the kernel has taken every byte that bodies have given.
+    pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut book = self.book();
+        if book.sent >= book.pulled {
+            return Poll::Ready(());
+        }
+        book.flushed = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Ready when the client has closed its end, or the connection is broken; what it may have sent
+    /// before stays unread.
+    pub(super) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut byte = [0];
+        match self.stream.poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
+            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(()),
+            // More requests: whether an end stands behind them is not to be seen.
+            Poll::Ready(Ok(_)) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Lets the connection end with a reset instead of a FIN (SO_LINGER of zero, socket(7)).
+    pub(super) fn reset(&self) {
+        let set = socket2::SockRef::from(&*self.stream).set_linger(Some(Duration::ZERO));
+        if let Err(error) = set {
+            tracing::warn!("setsockopt SO_LINGER: {error}");
+        }
+    }
+
+    /// An answer goes on after a silence of ours: its rate counts from here.
+    pub(super) fn resume(&self) {
+        if let Some(pace) = &mut self.book().pace {
+            pace.begin(now());
+        }
     }
 
     /// How many of `left` bytes the connection's rate allows now, or when to ask again.
@@ -121,17 +187,25 @@ impl Ledger {
         self.book().cut = Some(why);
     }
 
-    /// When to look at [`Ledger::overdue`] again.
+    /// Whether nothing was asked for that is not answered, as far as anybody knows.
+    pub(super) fn is_quiet(&self) -> bool {
+        let waits = matches!(self.book().waits, Waits::Request(_));
+        waits && queues::unread(&*self.stream).is_ok_and(|bytes| bytes == 0)
+    }
+
+    /// When to look at [`Ledger::overdue`] and [`Ledger::sample`] again.
     pub(super) fn patience(&self) -> Moment {
         let limits = &self.shared.plan.limits;
         let book = self.book();
-        match (book.waits, book.blocked) {
+        let due = match (book.waits, book.blocked) {
             (_, Some(since)) => since + limits.write_stall,
             (Waits::Request(since), None) => since + limits.idle,
             (Waits::Head(since), None) => since + limits.head,
             // It is looked at again when it may have become the client's turn in between.
             (Waits::Answer, None) => now() + limits.head.min(limits.idle).min(limits.write_stall),
-        }
+        };
+        let sample = book.open.front().and_then(|open| open.watch.as_ref());
+        sample.map_or(due, |(_, at)| due.min(*at))
     }
 
     /// Whether the client was waited for long enough; what for.
@@ -153,8 +227,11 @@ impl Ledger {
         let why = book.cut.unwrap_or(why);
         let (open, sent) = (std::mem::take(&mut book.open), book.sent);
         drop(book);
-        for Open { mut exchange, begin, body_bytes } in open {
+        for Open { mut exchange, begin, body_bytes, watch } in open {
             exchange.sent_bytes = sent.saturating_sub(begin).min(body_bytes);
+            if let Some((watch, _)) = watch {
+                watch.end(&self.stream, exchange.sent_bytes);
+            }
             exchange.ended = why;
             self.shared.ended(exchange);
         }
@@ -164,6 +241,7 @@ impl Ledger {
         let mut book = self.book();
         if let Waits::Request(_) = book.waits {
             book.waits = Waits::Head(now());
+            self.hurry.notify_one();
         }
     }
 
@@ -190,8 +268,11 @@ impl Ledger {
         }
         let flushed = book.flushed.take_if(|_| left == 0);
         drop(book);
-        for Open { mut exchange, body_bytes, .. } in done {
+        for Open { mut exchange, body_bytes, watch, .. } in done {
             exchange.sent_bytes = body_bytes;
+            if let Some((watch, _)) = watch {
+                watch.end(&self.stream, body_bytes);
+            }
             exchange.ended = Ended::Complete;
             self.shared.ended(exchange);
         }
@@ -215,66 +296,89 @@ pub(super) enum Overdue {
 /// A socket whose traffic is written into a ledger.
 #[derive(Debug)]
 pub(super) struct Wire {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Arc<TcpStream>,
     pub(super) ledger: Arc<Ledger>,
 }
 
 impl Wire {
-    fn note(&self, offered: usize, written: &Poll<io::Result<usize>>) {
-        match written {
-            Poll::Ready(Ok(count)) => self.ledger.wrote(offered.saturating_sub(*count)),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.ledger.blocked(),
+    fn write(
+        &self,
+        cx: &mut Context<'_>,
+        offered: usize,
+        act: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match self.stream.poll_write_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.ledger.blocked();
+                    return Poll::Pending;
+                }
+            }
+            match act(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(count) => {
+                    self.ledger.wrote(offered.saturating_sub(count));
+                    return Poll::Ready(Ok(count));
+                }
+            }
         }
     }
 }
 
 impl AsyncRead for Wire {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.ledger.read();
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read(buffer.initialize_unfilled()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(count) => {
+                    buffer.advance(count);
+                    if count > 0 {
+                        self.ledger.read();
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+            }
         }
-        read
     }
 }
 
 impl AsyncWrite for Wire {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.note(bytes.len(), &written);
-        written
+        self.write(cx, bytes.len(), |stream| stream.try_write(bytes))
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let offered = pieces.iter().map(|piece| piece.len()).sum();
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
-        self.note(offered, &written);
-        written
+        self.write(cx, offered, |stream| stream.try_write_vectored(pieces))
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The kernel sends what it has by itself.
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(socket2::SockRef::from(&*self.stream).shutdown(Shutdown::Write))
     }
 }

@@ -1,4 +1,4 @@
-//! The mirror of a run of `video serve`: schema `stentor.video.serve/1`, and the line of a request.
+//! The mirror of a run of `video serve`: schema `stentor.video-serve/1`, and the line of a request.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::drive::video::origin::{Ended, Exchange, Totals};
+use crate::drive::video::origin::{Ended, Exchange, Queue, Sample, Totals};
 use crate::report::json::utc;
 
 /// Name and version of the form.
-pub const SCHEMA: &str = "stentor.video.serve/1";
+pub const SCHEMA: &str = "stentor.video-serve/1";
 
 /// What was asked for.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -88,6 +88,54 @@ pub fn line(exchange: &Exchange) -> String {
 /// The lines of several.
 pub fn lines(exchanges: &mut dyn Iterator<Item = &Exchange>) -> String {
     exchanges.map(line).collect()
+}
+
+/// A long answer and its send queue, on a line of its own: in `/queues`.
+#[derive(Debug, Serialize)]
+struct Watched<'a> {
+    number: u64,
+    connection: u64,
+    time: String,
+    at_ns: u64,
+    peer: String,
+    path: &'a str,
+    length_bytes: u64,
+    ended: bool,
+    samples: Vec<Sampled>,
+}
+
+#[derive(Debug, Serialize)]
+struct Sampled {
+    after_ns: u64,
+    sent_bytes: u64,
+    queued_bytes: u64,
+    unsent_bytes: u64,
+}
+
+/// The lines of long answers and their send queues.
+pub fn queues(queues: &[Queue]) -> String {
+    let sampled = |sample: &Sample| Sampled {
+        after_ns: ns(sample.after),
+        sent_bytes: sample.sent_bytes,
+        queued_bytes: sample.queued_bytes,
+        unsent_bytes: sample.unsent_bytes,
+    };
+    let line = |queue: &Queue| {
+        let watched = Watched {
+            number: queue.number,
+            connection: queue.connection,
+            time: utc(queue.time),
+            at_ns: queue.at.as_nanos(),
+            peer: queue.peer.to_string(),
+            path: &queue.path,
+            length_bytes: queue.length_bytes,
+            ended: queue.ended,
+            samples: queue.samples.iter().map(sampled).collect(),
+        };
+        // As above.
+        serde_json::to_string(&watched).unwrap_or_default() + "\n"
+    };
+    queues.iter().map(line).collect()
 }
 
 /// A time in nanoseconds, as JSON has it.

@@ -92,6 +92,7 @@ export class Chart {
     const end = span(now_s);
     const highest = Math.max(settings.buffer_s, ...record.points.map(([, level]) => level)) * 1.1;
     const fastest = Math.max(0, ...record.chunks.map(speed), ...record.chunks.map(playout));
+    const cut = fastest > FAST * rates_bps.at(-1);
     const ceiling = Math.min(fastest, FAST * rates_bps.at(-1)) * 1.1 || rates_bps.at(-1) * 1.2;
     const scale = {
       x: (at_s) => LEFT + (this.#width - LEFT - RIGHT) * Math.min(at_s / end, 1),
@@ -99,7 +100,7 @@ export class Chart {
       rate: upwards(RATES, ceiling),
       quality: upwards(QUALITY, Math.max(1, rates_bps.length - 1)),
     };
-    this.#axes(scale, { end, highest, ceiling, settings, rates_bps });
+    this.#axes(scale, { end, highest, ceiling, cut, settings, rates_bps });
     this.#shade(record, now_s, scale);
     this.#rates(record, scale, ceiling);
     const points = [...record.points, [now_s, level_s]];
@@ -113,9 +114,9 @@ export class Chart {
   }
 
   /** Scales, grid and the lines of Q and B; only when they have changed. */
-  #axes(scale, { end, highest, ceiling, settings, rates_bps }) {
+  #axes(scale, { end, highest, ceiling, cut, settings, rates_bps }) {
     const { start_s, resume_s, buffer_s } = settings;
-    const now = JSON.stringify([this.#width, end, highest, ceiling, start_s, resume_s, buffer_s]);
+    const now = JSON.stringify([this.#width, end, highest, ceiling, cut, start_s, resume_s, buffer_s]);
     if (now === this.#drawn) { return; }
     this.#drawn = now;
     this.#svg.setAttribute("viewBox", `0 0 ${this.#width} ${HEIGHT}`);
@@ -124,7 +125,7 @@ export class Chart {
     this.#grid.replaceChildren();
     this.#marks.replaceChildren();
     this.#title(LEVEL, "buffer level, seconds of film");
-    this.#title(RATES, "rates");
+    this.#title(RATES, cut ? "rates, bit/s; faster chunks are cut off" : "rates, bit/s");
     this.#title(QUALITY, "quality");
     for (const level of steps(highest, 5)) { this.#rung(scale.level(level), level); }
     for (const bps of steps(ceiling, 5)) { this.#rung(scale.rate(bps), bps === 0 ? "0" : axis(bps)); }
@@ -168,7 +169,8 @@ export class Chart {
       const shade = this.#shades.children[place] ?? this.#add(this.#shades, "rect", {});
       const until = until_s ?? now_s;
       const width = Math.max(0.5, x(until) - x(at_s));
-      const box = { class: kind, x: x(at_s), y: LEVEL.top, width, height: QUALITY.top + QUALITY.height - LEVEL.top };
+      const height = QUALITY.top + QUALITY.height - LEVEL.top;
+      const box = { class: kind, x: x(at_s), y: LEVEL.top, width, height };
       for (const [key, value] of Object.entries(box)) { shade.setAttribute(key, value); }
       shade.dataset.at_s = at_s;
       shade.dataset.until_s = until_s ?? "";

@@ -34,10 +34,12 @@ export function rows(record, settings, film) {
   const complete = record.chunks.length === film.qualities[0].chunks.length;
   const book = fluid({ x, R, Q, B, resume: again });
   const steps = chunked(record.chunks, x, settings, complete);
-  const over = steps.freezes.filter(({ length_s }) => length_s !== null);
-  const ended = over.map(({ at_s, length_s }) => ({ at_s, until_s: at_s + length_s }));
-  const measured = record.freezes.filter(({ until_s }) => until_s !== null);
-  const later = (at_s) => at_s === null ? "not yet" : `after ${seconds(at_s, 2)}`;
+  // Freezes that last count when they are over.
+  const ended = steps.freezes.filter(({ length_s }) => length_s !== null)
+    .map(({ at_s, length_s }) => ({ at_s, until_s: at_s + length_s }));
+  const lengths = (all) => all.filter(({ until_s }) => until_s !== null)
+    .map(({ at_s, until_s }) => until_s - at_s);
+  const told = { steps, ended, over: lengths(ended), measured: lengths(record.freezes), record };
   return [
     { name: "x, film arrives at", measured: rates(x) },
     { name: "R, film is played at", measured: rates(R) },
@@ -49,7 +51,7 @@ export function rows(record, settings, film) {
       chunks: steps.start_s === null ? "not yet" : seconds(steps.start_s, 2),
       measured: record.started_s === null ? "not yet" : seconds(record.started_s, 2),
     },
-    ...(x < R ? slow(book, { steps, ended, over, measured, record }) : fast(book, { steps, record, later })),
+    ...(x < R ? slow(book, told) : fast(book, told)),
   ];
 }
 
@@ -66,23 +68,24 @@ function slow(book, { steps, ended, over, measured, record }) {
     {
       name: "and freezes",
       book: `Q/x = ${seconds(book.freezes_s, 2)}`,
-      chunks: freezes(over.map(({ length_s }) => length_s)),
-      measured: freezes(measured.map(({ at_s, until_s }) => until_s - at_s)),
+      chunks: freezes(over),
+      measured: freezes(measured),
     },
   ];
 }
 
 /** x > R: the buffer fills up to B. */
-function fast(book, { steps, record, later }) {
-  const full = Number.isFinite(book.full_s) ? `Q/x + (B\u2212Q)/(x\u2212R) = ${seconds(book.full_s, 2)}` : "never";
-  const froze = record.freezes.filter(({ until_s }) => until_s !== null);
+function fast(book, { steps, over, measured, record }) {
+  const full = Number.isFinite(book.full_s)
+    ? `Q/x + (B\u2212Q)/(x\u2212R) = ${seconds(book.full_s, 2)}` : "never";
+  const after = (at_s) => at_s === null ? "not yet" : `after ${seconds(at_s, 2)}`;
   return [
-    { name: "x \u2265 R: the buffer is full", book: full, chunks: later(steps.full_s), measured: later(record.full_s) },
     {
-      name: "and freezes",
-      book: "none",
-      chunks: freezes(steps.freezes.filter(({ length_s }) => length_s !== null).map(({ length_s }) => length_s)),
-      measured: freezes(froze.map(({ at_s, until_s }) => until_s - at_s)),
+      name: "x \u2265 R: the buffer is full",
+      book: full,
+      chunks: after(steps.full_s),
+      measured: after(record.full_s),
     },
+    { name: "and freezes", book: "none", chunks: freezes(over), measured: freezes(measured) },
   ];
 }

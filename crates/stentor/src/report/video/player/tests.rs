@@ -1,9 +1,10 @@
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use stentor_core::manifest::{ByteRange, Resource, Segment, Track, hls};
 use stentor_core::seed::{Dice, Seed};
 use stentor_core::units::BitRate;
 use stentor_core::video::abr::{Rule, View};
@@ -14,6 +15,7 @@ use stentor_core::video::predict::{self, Course, Fluid};
 use stentor_core::video::session::Download;
 
 use super::{FILES, file, page};
+use crate::report::judges::installed;
 
 #[test]
 fn the_page_names_the_film_and_its_files_are_there() {
@@ -152,16 +154,45 @@ fn session(dice: &mut Dice) -> Value {
     })
 }
 
-fn installed(programs: &[&str]) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    let files =
-        programs.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-    files.into_iter().find(|file| file.is_file())
+/// A playlist as core writes it, and what is in it.
+fn playlist(dice: &mut Dice) -> Value {
+    let (whole, mut offset) = (dice.below(2) == 0, 700);
+    let segment = |number: u64| {
+        let length = 1 + dice.below(100_000);
+        let range = (!whole).then_some(ByteRange { offset, length });
+        offset += length;
+        let uri = if whole { format!("../{number}.m4s?a=b,c") } else { "film.mp4".to_owned() };
+        let duration = ms(1 + dice.below(5000));
+        Segment { resource: Resource { uri, range }, duration }
+    };
+    let segments: Vec<Segment> = (0..12).map(segment).collect();
+    let head = (!whole).then_some(ByteRange { offset: 0, length: 700 });
+    let initialization = Resource { uri: "init.mp4".to_owned(), range: head };
+    let expected = |resource: &Resource| {
+        let range = resource
+            .range
+            .map(|range| json!({ "first": range.offset, "last": range.offset + range.length - 1 }));
+        // As the page resolves them against http://origin/a/b.m3u8.
+        let url = match resource.uri.strip_prefix("../") {
+            Some(rest) => format!("http://origin/{rest}"),
+            None => format!("http://origin/a/{}", resource.uri),
+        };
+        json!({ "url": url, "range": range })
+    };
+    let chunks = segments.iter().map(|segment| {
+        let mut chunk = expected(&segment.resource);
+        chunk["seconds"] = json!(seconds(segment.duration));
+        chunk["bytes"] = Value::Null;
+        chunk
+    });
+    let chunks: Vec<_> = chunks.collect();
+    let expected = json!({ "initialization": expected(&initialization), "chunks": chunks });
+    let track = Track { initialization: Some(initialization), segments, ..Track::default() };
+    json!({ "text": hls::media(&track, false), "base": "http://origin/a/b.m3u8", "expected": expected })
 }
 
 #[test]
-fn formulae_and_rules_are_those_of_the_program() {
+fn formulae_rules_and_playlists_are_those_of_the_program() {
     let Some(node) = installed(&["node", "nodejs"]) else {
         // Not by eprintln!, which a passing test keeps to itself.
         return crate::report::console::notice(
@@ -174,6 +205,7 @@ fn formulae_and_rules_are_those_of_the_program() {
     };
     let cases = json!({
         "predictions": cases(prediction), "formulae": cases(formula), "sessions": cases(session),
+        "playlists": cases(playlist),
     });
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut judge = Command::new(node)

@@ -13,7 +13,7 @@ use stentor_os::failure::Failure;
 use stentor_os::signal::Interrupts;
 
 use crate::complaint::{Complaint, Exit};
-use crate::drive::video::origin::{self, Exchange, Running, Totals};
+use crate::drive::video::origin::{self, Exchange, Running, Source, Totals};
 use crate::report::json::Envelope;
 use crate::report::json::video::serve as json;
 use crate::report::video::origin as report;
@@ -57,13 +57,18 @@ fn serve(args: &Args, config: &mut Option<json::Config>) -> Result<(Exit, Totals
     let writer = write_log(args, exchanges)?;
     config.addresses = running.addresses.iter().map(ToString::to_string).collect();
     if let Some(address) = running.addresses.first() {
-        let origin::Source::Film(catalogue) = &source;
-        say(args, &report::film_ready(*address, catalogue.film()));
+        let ready = match &source {
+            Source::Film(catalogue) => report::film_ready(*address, catalogue.film()),
+            Source::Folder(folder) => report::folder_ready(*address, &folder.manifests()),
+        };
+        say(args, &ready);
     }
     for missing in &running.missing {
         console::notice(format!("stentor: without {missing}"));
     }
-    console::notice(format!("stentor: the film by --seed {}", config.seed));
+    if !config.faults.is_empty() {
+        console::notice(format!("stentor: faults by --seed {}", config.seed));
+    }
     if args.public {
         console::notice("stentor: --public: every machine that reaches this one can use it");
     }

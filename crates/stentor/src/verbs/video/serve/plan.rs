@@ -3,19 +3,25 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use hyper::body::Bytes;
+use stentor_core::seed::Seed;
 use stentor_core::units::{BitRate, Span};
+use stentor_core::video::fault::Fault;
 use stentor_os::failure::Failure;
 
 use crate::complaint::{Complaint, Exit};
 use crate::drive::serve::{Address, Wanted};
-use crate::drive::video::origin::{Catalogue, Exchange, Limits, Page, Plan, Source};
-use crate::report::json::video::{film as json_film, serve as json};
+use crate::drive::video::origin::{Catalogue, Exchange, Folder, Limits, Page, Plan, Source};
+use crate::report::json::video::film::Numbers;
+use crate::report::json::video::serve as json;
 use crate::report::log;
 use crate::report::video::origin as report;
+use crate::report::video::player::{self, File};
 use crate::verbs::seed;
 use crate::verbs::video::film;
 
@@ -25,9 +31,11 @@ const PORT: u16 = 12_080;
 /// The arguments of `video serve`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The film: a preset (lecture, ladder, short, hour), or the file of a film's JSON
-    #[arg(long, value_name = "FILM", default_value = "ladder")]
-    film: String,
+    /// A folder with HLS or DASH that other tools have made [default: a generated film]
+    folder: Option<PathBuf>,
+    /// The film that is generated: lecture, ladder, short, hour, or a film's JSON [default: ladder]
+    #[arg(long, value_name = "FILM", conflicts_with = "folder")]
+    film: Option<String>,
     /// Port; 0 takes a free one
     #[arg(short, long, default_value_t = PORT)]
     port: u16,
@@ -40,7 +48,13 @@ pub(crate) struct Args {
     /// The rate of each connection, such as 2Mbit [default: as fast as it goes]
     #[arg(long, value_name = "RATE")]
     rate: Option<BitRate>,
-    /// From which chance follows: the film's sizes and the faults [default: a new one, printed]
+    /// Do something wrong on purpose, to test players: 404 (or any code from 400 to 599),
+    /// late=300ms, slow=200kbit, stall=10s, stall=forever, truncate, rst; each with paths and how
+    /// often, as in 503@/2/*:10%, rst:every=5, stall@*/3.m4s:once (repeatable)
+    #[arg(long, value_name = "FAULT", value_delimiter = ',')]
+    fault: Vec<Fault>,
+    /// From which chance follows: a generated film's sizes, and the faults' [default: the film that
+    /// everyone has, and new luck for faults, printed]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Connections open at once; the others wait in the backlog [default: descriptors - 64]
@@ -68,41 +82,73 @@ pub(crate) struct Args {
     /// No addresses, no line for each request and no summary
     #[arg(short, long)]
     pub(super) quiet: bool,
-    /// The summary as one JSON object (schema stentor.video.serve/1) on standard output
+    /// The summary as one JSON object (schema stentor.video-serve/1) on standard output
     #[arg(short = 'J', long)]
     pub(super) json: bool,
+}
+
+/// The page that plays a film, and what it asks for.
+fn pages(path: &str, page: String) -> BTreeMap<String, Page> {
+    let page = Page { content: "text/html; charset=utf-8", body: page.into() };
+    let file = |File { path, mime, text }: File| {
+        (path.to_owned(), Page { content: mime, body: Bytes::from_static(text.as_bytes()) })
+    };
+    player::FILES.into_iter().map(file).chain([(path.to_owned(), page)]).collect()
 }
 
 impl Args {
     /// The plan these arguments mean; every exchange is told to `log`.
     pub(super) fn plan(&self, log: SyncSender<Exchange>) -> Result<Plan, Complaint> {
-        let seed = seed::given_or_fresh(self.seed);
-        let read = film::read(&self.film, seed)?;
-        let refused = |error: &dyn std::error::Error| {
-            Complaint::usage(format!("--film {}: {error}", self.film), "")
-        };
-        let page = report::film_page(&read);
-        let json = json_film::Numbers::of(&read).map_err(|error| refused(&error))?.text();
-        let catalogue = Catalogue::new(read).map_err(|error| refused(&error))?;
-        let text = |content, body: String| Page { content, body: body.into() };
-        let pages = BTreeMap::from([
-            ("/".to_owned(), text("text/html; charset=utf-8", page)),
-            ("/film.json".to_owned(), text("application/json", json)),
-        ]);
+        let (source, pages) = self.source()?;
         if self.rate == Some(BitRate(0)) {
             let next = "Leave --rate out to send as fast as it goes.";
             return Err(Complaint::usage("--rate 0 would never send anything", next));
         }
         Ok(Plan {
             addresses: self.addresses()?,
-            source: Source::Film(Arc::new(catalogue)),
+            source,
             pages,
             requests: json::lines,
+            queues: json::queues,
+            listing: report::folder_page,
             rate: self.rate,
-            seed,
+            faults: self.fault.clone(),
+            seed: seed::given_or_fresh(self.seed),
             limits: self.limits()?,
             log,
         })
+    }
+
+    /// What is served, and the pages with it.
+    fn source(&self) -> Result<(Source, BTreeMap<String, Page>), Complaint> {
+        if let Some(folder) = &self.folder {
+            let folder = Folder::open(folder).map_err(|failure| {
+                let complaint = Complaint::from(failure);
+                let next =
+                    "Give a folder with .m3u8 or .mpd in it, or --film for a generated film.";
+                Complaint { next: next.to_owned(), ..complaint }
+            })?;
+            return Ok((
+                Source::Folder(folder),
+                pages(player::PLAYER, player::page("", None, &[])),
+            ));
+        }
+        let name = self.film();
+        let seed = self.seed.map_or(film::SEED, Seed);
+        let film = film::read(name, seed)?;
+        let refused = |error: String| Complaint::usage(format!("--film {name}: {error}"), "");
+        let json = Numbers::of(&film).map_err(|error| refused(error.to_string()))?.text();
+        let page = player::page("/master.m3u8", Some("/film.json"), &report::film_places(&film));
+        let catalogue = Catalogue::new(film).map_err(|error| refused(error.to_string()))?;
+        let mut pages = pages("/", page);
+        let json = Page { content: "application/json", body: json.into() };
+        pages.insert("/film.json".to_owned(), json);
+        Ok((Source::Film(Arc::new(catalogue)), pages))
+    }
+
+    /// The film that is asked for.
+    fn film(&self) -> &str {
+        self.film.as_deref().unwrap_or("ladder")
     }
 
     fn addresses(&self) -> Result<Vec<Wanted>, Complaint> {
@@ -173,10 +219,10 @@ impl Args {
         let Limits { connections, idle, head, write_stall, drain } = plan.limits;
         json::Config {
             addresses: Vec::new(),
-            film: Some(self.film.clone()),
-            folder: None,
+            film: self.folder.is_none().then(|| self.film().to_owned()),
+            folder: self.folder.as_ref().map(|folder| folder.display().to_string()),
             rate_bps: plan.rate.map(|rate| rate.0),
-            faults: Vec::new(),
+            faults: plan.faults.iter().map(ToString::to_string).collect(),
             seed: plan.seed.0,
             max_conns: connections,
             idle_ns: json::ns(idle),
