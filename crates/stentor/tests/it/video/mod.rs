@@ -5,5 +5,6 @@ mod check;
 mod folder;
 mod origin;
 mod play;
+mod report;
 mod serve;
 mod sim;
