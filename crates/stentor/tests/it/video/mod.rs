@@ -7,5 +7,6 @@ mod folder;
 mod origin;
 mod play;
 mod progressive;
+mod report;
 mod serve;
 mod sim;
