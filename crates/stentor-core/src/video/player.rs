@@ -332,7 +332,13 @@ impl<F: Deref<Target = Film>> Player<F> {
                 self.look(now, load);
                 true
             }
-            _ => false,
+            Stage::Full { .. }
+            | Stage::Asking
+            | Stage::Pausing { .. }
+            | Stage::Loading(_)
+            | Stage::Complete
+            | Stage::Ended
+            | Stage::GaveUp => false,
         }
     }
 
@@ -357,7 +363,14 @@ impl<F: Deref<Target = Film>> Player<F> {
                 self.stage = Stage::Ready;
             }
             (buffer::What::Ended, _) => self.stage = Stage::Ended,
-            _ => {}
+            (
+                buffer::What::Started
+                | buffer::What::Stalled
+                | buffer::What::Resumed
+                | buffer::What::Full
+                | buffer::What::Room,
+                _,
+            ) => {}
         }
     }
 
