@@ -149,6 +149,8 @@ pub enum Form {
     Columns,
     /// A dot for each point.
     Dots,
+    /// A thick line from point to point: something that lasts.
+    Strip,
 }
 
 /// A shaded stretch of x.

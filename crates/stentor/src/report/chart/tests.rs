@@ -166,9 +166,15 @@ fn columns_stand_on_one_another() {
 fn nothing_and_one_point_are_charts_too() {
     for points in [vec![], vec![(f64::NAN, f64::NAN)], vec![(1.0, 1.0)], vec![(0.0, 0.0)]] {
         for scale in [Scale::Linear, Scale::Log, Scale::Percentile] {
-            for form in
-                [Form::Line, Form::Dashed, Form::Steps, Form::Area, Form::Columns, Form::Dots]
-            {
+            for form in [
+                Form::Line,
+                Form::Dashed,
+                Form::Steps,
+                Form::Area,
+                Form::Columns,
+                Form::Dots,
+                Form::Strip,
+            ] {
                 let mut chart = small();
                 (chart.x.scale, chart.y.scale) = (scale, scale);
                 chart.marks.clear();
