@@ -165,7 +165,11 @@ fn near(
             let played = simulator::play(film, &network, policy.map_err(said)?, rule);
             let asked = played.events.iter().find_map(|event| match event.what {
                 What::Requested { chunk: one, quality, .. } if one as u64 == chunk => Some(quality),
-                _ => None,
+                What::Requested { .. }
+                | What::Received(_)
+                | What::Abandoned { .. }
+                | What::Failed { .. }
+                | What::Buffer(_) => None,
             });
             if asked.map(|quality| quality as u64) == wanted {
                 return Ok(format!("{:+.1}% bandwidth", sign * percent));

@@ -252,3 +252,22 @@ fn whatever_a_network_does_it_ends_and_its_events_are_in_order() {
     }
     assert!(ends.iter().all(|count| *count > 200), "{ends:?}");
 }
+
+/// 1000 bytes in 1 s, of which the first 250 come at once after 0.1 s of latency and their own 0.25 s.
+#[test]
+fn what_comes_at_once_was_on_its_way_before() {
+    let film = Film::even(&[BitRate(4000)], Duration::from_secs(2), 2).unwrap();
+    let policy = Policy::new(Duration::from_secs(10), Duration::ZERO, Duration::ZERO).unwrap();
+    let retries = Retries { times: 0, pause: Duration::ZERO };
+    let chooser = Chooser::Rule(Rule::Fixed(0));
+    let mut player = Player::new(&film, policy, chooser, retries);
+    let at = |ms: u64| Moment::from_nanos(ms * 1_000_000);
+    while !matches!(player.poll(at(0)), Output::Request { .. }) {}
+    player.handle(at(350), Input::Begins { size_bytes: Some(1000) });
+    player.handle(at(350), Input::Burst { bytes: 250 });
+    player.handle(at(600), Input::Progress { bytes: 500 });
+    player.handle(at(1100), Input::Complete { bytes: 1000 });
+    let download = player.last_download().unwrap();
+    assert_eq!(download.latency, Duration::from_millis(100));
+    assert_eq!(download.throughput_bps(), Some(8000.0));
+}

@@ -118,8 +118,10 @@ impl Plan {
         let Plan { config, film, network, chooser, .. } = self;
         let plan = match chooser {
             Chooser::Rule(Rule::Planned(plan)) => plan.clone(),
-            _ if film.chunks().len() > ORACLE_CHUNKS_MAX => return None,
-            _ => abr::plan(film, network, config.policy),
+            Chooser::Rule(_) | Chooser::Outside(_) if film.chunks().len() > ORACLE_CHUNKS_MAX => {
+                return None;
+            }
+            Chooser::Rule(_) | Chooser::Outside(_) => abr::plan(film, network, config.policy),
         };
         let rule = Rule::Planned(plan);
         let Played { metrics, .. } = simulator::play(film, network, config.policy, rule);
