@@ -1,10 +1,11 @@
-//! Stored video: how fast sessions are simulated, how far simulator and sockets agree, and what an origin
-//! carries.
+//! Stored video: how fast sessions are simulated, how far simulator and sockets agree, what an origin
+//! carries, and how far the book's formulae hold.
 //!
 //! A table of parts, one file each: `stentor-bench video [PART...]`.
 
 mod agree;
 mod crowd;
+mod fluid;
 mod sabre;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ const PARTS: &[Part] = &[
     ("sabre", "the reference's 48 runs: microseconds for a session", sabre::measure),
     ("agree", "decisions of the simulator and of sockets over the same traces", agree::measure),
     ("crowd", "1,000 players of one origin: stalls, start-up, processor time", crowd::measure),
+    ("fluid", "progressive play through the link beside the book's formulae", fluid::measure),
 ];
 
 /// Runs the parts that are named, or all.

@@ -7,6 +7,7 @@
 pub mod check;
 pub mod dash;
 pub mod hls;
+pub mod index;
 
 use std::fmt;
 use std::time::Duration;

@@ -47,7 +47,7 @@ impl Column {
 
     /// How long all freezes take together, in seconds.
     pub fn frozen_s(&self) -> f64 {
-        self.freezes.iter().map(|freeze| freeze.length_s).sum()
+        self.freezes.iter().fold(0.0, |all, freeze| all + freeze.length_s)
     }
 }
 
@@ -137,6 +137,7 @@ mod tests {
         close(fluid.full_s.unwrap(), 8.0);
         close(fluid.end_s.unwrap(), 122.0);
         assert!(fluid.freezes.is_empty() && chunked.full_s < fluid.full_s);
+        assert!(fluid.frozen_s().is_sign_positive());
         // Nothing arrives: nothing ever begins.
         assert_eq!(lecture(0, 10, 4)[0], Column::default());
     }

@@ -140,6 +140,9 @@ pub enum Input {
     /// From now on bytes arrive evenly at this rate (the book's x), as far as there is room: what is
     /// full takes no more than is played, and holds the sender to that.
     Rate(BitRate),
+    /// The driver left bytes where they were, as no more of them fitted: the buffer is full, though
+    /// the time that a read takes may have made room for a few already.
+    Refused,
     /// The film's last byte has arrived.
     End,
 }
@@ -282,7 +285,8 @@ impl Buffer {
             Input::Rate(rate) if !self.complete => {
                 self.inflow = i128::from(rate.0) * i128::from(self.policy.playout.per_ns);
             }
-            Input::Bytes(_) | Input::Rate(_) => {}
+            Input::Refused if !self.full && !self.complete => self.fill(),
+            Input::Bytes(_) | Input::Rate(_) | Input::Refused => {}
             Input::End => (self.complete, self.inflow) = (true, 0),
         }
         self.settle();

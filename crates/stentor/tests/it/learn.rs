@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::program::{run, stentor, traceable};
 
-const LESSONS: [&str; 21] = [
+const LESSONS: [&str; 22] = [
     "socket",
     "udp",
     "tcp",
@@ -31,10 +31,11 @@ const LESSONS: [&str; 21] = [
     "qualify",
     "fetch",
     "peer",
+    "buffer",
 ];
 
 /// Where the lecture notes are inexact, and what the lesson must say about it.
-const INEXACT: [(&str, &str); 7] = [
+const INEXACT: [(&str, &str); 8] = [
     ("tcp", "the connection is made when the client creates its socket"),
     ("close", "close() frees the port"),
     ("ports", "source port numbers tell clients apart"),
@@ -42,6 +43,7 @@ const INEXACT: [(&str, &str); 7] = [
     ("backlog", "the next one is rejected"),
     ("checksum", "error checked (simple checksum)"),
     ("loss", "lost or out of order"),
+    ("buffer", "there will be packet drop"),
 ];
 
 const LIST: &str = "\
@@ -77,6 +79,7 @@ Lessons: each runs on real sockets and proves what it says.
 5  Applications
   21  fetch        Fetching a page: resolve, connect, ask, read in pieces, close
   22  peer         Peer to peer: each is client and server
+  23  buffer       Two buffers: what a slow and a fast network do to stored video
 
 stentor learn NAME (or its number) runs one; stentor learn --all runs all.
 ";

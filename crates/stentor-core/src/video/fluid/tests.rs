@@ -265,6 +265,26 @@ fn full_is_said_once_while_the_sender_is_held_back() {
 }
 
 #[test]
+fn what_is_left_behind_makes_it_full() {
+    let mut buffer = Buffer::new(policy(8_000_000, 1000, 100));
+    let us = |us| Moment::START + Duration::from_micros(us);
+    buffer.handle(us(0), Input::Bytes(900));
+    // There was room for 100 when a read began that took 3 us.
+    buffer.handle(us(3), Input::Bytes(100));
+    buffer.handle(us(3), Input::Refused);
+    buffer.handle(us(4), Input::Refused);
+    assert_eq!((buffer.is_full(), buffer.room_bytes(us(4))), (true, 4));
+    let told: Vec<_> = drain(&mut buffer, NEVER).into_iter().map(|e| (e.at, e.what)).collect();
+    let expected = [
+        (us(0), What::Started),
+        (us(3), What::Full),
+        (us(125), What::Room),
+        (us(1000), What::Stalled),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn film_that_can_never_begin_or_is_none_is_refused() {
     let playout = Playout::of(1000, Duration::from_secs(1)).unwrap();
     assert!(Policy::new(playout, 10, 11, 0).is_err());

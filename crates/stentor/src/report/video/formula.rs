@@ -389,7 +389,3 @@ fn bits(bits: f64) -> String {
 fn bytes(bits: f64) -> String {
     Unit::Bytes.said(bits / 8.0)
 }
-
-fn seconds(seconds: f64) -> String {
-    Unit::Nanos.said(seconds * 1e9)
-}

@@ -7,6 +7,8 @@ mod account;
 #[cfg(target_os = "linux")]
 mod apart;
 mod backlog;
+#[cfg(target_os = "linux")]
+mod buffer;
 mod byte_order;
 mod bytestream;
 mod calls;
@@ -154,6 +156,8 @@ const LESSONS: &[Lesson] = &[
     lesson!(19, "qualify", Price, qualify::play),
     lesson!(21, "fetch", Applications, fetch::play),
     lesson!(22, "peer", Applications, peer::play),
+    #[cfg(target_os = "linux")]
+    lesson!(23, "buffer", Applications, buffer::play),
 ];
 
 /// Names and numbers, so that the parser refuses others and names the nearest.

@@ -2,9 +2,11 @@
 
 mod browser;
 mod check;
+mod faulty;
 mod folder;
 mod origin;
 mod play;
+mod progressive;
 mod report;
 mod serve;
 mod sim;

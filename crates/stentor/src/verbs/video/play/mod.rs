@@ -60,6 +60,9 @@ pub(super) struct Args {
     /// With how much film it goes on after a freeze [default: as much as at the start]
     #[arg(long, value_name = "TIME")]
     resume: Option<Span>,
+    /// Progressive: what the kernel may keep of the film besides (SO_RCVBUF) [default: the kernel's]
+    #[arg(long, value_name = "BYTES", conflicts_with_all = ["sim", "predict", "udp"])]
+    pub(super) receive_buffer: Option<Amount>,
     /// The film, for exact sizes: a JSON file, or lecture, ladder, short, hour
     #[arg(long, value_name = "FILE|PRESET")]
     film: Option<String>,

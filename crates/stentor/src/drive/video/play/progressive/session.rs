@@ -84,12 +84,14 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Says what is played, and that it was asked for.
+    /// Says what is played, and that all of it was asked for: one request asks for every chunk.
     pub(super) fn begin(&mut self, company: &mut Company<'_>) {
         (company.news)(News::Film(&self.plan.film));
-        let quality = self.plan.quality;
-        let what = What::Requested { chunk: 0, quality, level: Duration::ZERO };
-        self.say(Event { at: Moment::START, what }, company);
+        let (quality, level) = (self.plan.quality, Duration::ZERO);
+        for chunk in 0..self.plan.film.chunks().len() {
+            let what = What::Requested { chunk, quality, level };
+            self.say(Event { at: Moment::START, what }, company);
+        }
     }
 
     /// The present, as the session counts it.
@@ -118,10 +120,7 @@ impl<'a> Session<'a> {
     /// How much may be read now.
     pub(super) fn wanted(&self) -> u64 {
         let room = self.buffer.room_bytes(self.now());
-        match !self.over && room >= self.least() {
-            true => room.min(self.left()),
-            false => 0,
-        }
+        if self.over || room < self.least() { 0 } else { room.min(self.left()) }
     }
 
     /// When to look again, at the latest.
@@ -135,12 +134,15 @@ impl<'a> Session<'a> {
         self.next.into_iter().chain(fits).fold(self.gauge.due(), Moment::min)
     }
 
-    /// Takes what was read.
-    pub(super) fn take(&mut self, bytes: u64, company: &mut Company<'_>) {
+    /// Takes what was read of the `wanted` bytes for which there was room.
+    pub(super) fn take(&mut self, bytes: u64, wanted: u64, company: &mut Company<'_>) {
         let now = self.now();
         self.book(now, company);
         self.heard = now;
         self.buffer.handle(now, Input::Bytes(bytes));
+        if bytes >= wanted && self.left() > 0 {
+            self.buffer.handle(now, Input::Refused);
+        }
         let received = self.buffer.received_bytes();
         while let Some(download) = self.chunks.complete(received, now) {
             self.say(Event { at: now, what: What::Received(download) }, company);
@@ -216,6 +218,7 @@ impl<'a> Session<'a> {
             zero_window,
         };
         let account = Account {
+            began: self.began.epoch,
             found: "a file".to_owned(),
             exact: self.began.announced.is_some(),
             connections: 1,
