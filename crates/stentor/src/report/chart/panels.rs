@@ -160,10 +160,11 @@ fn asks(
     let mut said = Vec::new();
     for series in chart.series.iter().filter(|series| !series.name.is_empty()) {
         let Some(y) = series.at(at.0) else { continue };
-        said.push(match series.form {
-            // There it is, or it is not.
-            Form::Strip => series.name.clone(),
-            _ => format!("{} {}", series.name, chart.y.unit.said(y)),
+        // A strip is there, or it is not.
+        said.push(if series.form == Form::Strip {
+            series.name.clone()
+        } else {
+            format!("{} {}", series.name, chart.y.unit.said(y))
         });
         let _ = write!(caught, "<g class=\"{}\">", series.hue.class());
         dot(caught, (at.1, plot.y(y)));
