@@ -183,7 +183,7 @@ fn a_long_film_is_a_small_picture() {
     let played =
         stentor_core::video::simulator::play(&film, &network.unwrap(), outcome.policy, rule);
     let (events, end, metrics) = (played.events, played.end, played.metrics);
-    let session = (config, Outcome { film: film.into(), events, end, metrics, ..outcome }, known);
+    let session = (config, Outcome { film, events, end, metrics, ..outcome }, known);
     let drawn = page::svg(&report(&session));
     assert!(drawn.len() < 1_500_000, "{} bytes", drawn.len());
 }
