@@ -12,6 +12,7 @@ mod output;
 mod plain;
 mod plan;
 mod predict;
+mod queues;
 mod screen;
 mod simulate;
 

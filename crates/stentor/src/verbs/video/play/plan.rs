@@ -19,6 +19,7 @@ use super::Args;
 use super::choosers::{self, Program};
 use super::conditions::Conditions;
 use super::output::Outputs;
+use super::queues;
 use crate::complaint::{Complaint, Exit};
 use crate::drive::impair::Beside;
 use crate::drive::reach::{self, Family};
@@ -310,7 +311,14 @@ impl Wish {
             news: &mut |news| outputs.tell(news, false),
             server: &mut || None,
         };
-        Ok(Done::One(Box::new(progressive::play(&plan, &mut company)?)))
+        let mut outcome = progressive::play(&plan, &mut company)?;
+        if !self.exact && !outcome.interrupted {
+            url.set_path("/queues");
+            // Another server has none, and what the player saw is whole without it.
+            let told = Session::new(self.way.clone(), interrupts)?.text(&url, queues::BYTES_MAX);
+            told.iter().for_each(|told| queues::put(told, &plan.path, &mut outcome.samples));
+        }
+        Ok(Done::One(Box::new(outcome)))
     }
 }
 
