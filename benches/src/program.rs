@@ -66,14 +66,22 @@ pub(crate) fn watch_over(limit: Duration) -> Result<(), String> {
 /// # Errors
 /// It is not there, or older than its sources: measured would be something else.
 pub(crate) fn stentor() -> Result<PathBuf, String> {
+    if cfg!(debug_assertions) {
+        return Err("a debug build measures nothing: run the bench with --release".to_owned());
+    }
+    stentor_of_any_build()
+}
+
+/// The same, a debug build, too: for what does not depend on speed.
+///
+/// # Errors
+/// It is not there, or older than its sources.
+pub(crate) fn stentor_of_any_build() -> Result<PathBuf, String> {
     let bench = std::env::current_exe().map_err(|error| format!("own path: {error}"))?;
     let path = bench.with_file_name("stentor");
     let Ok(built) = path.metadata().and_then(|data| data.modified()) else {
         return Err(format!("{} is not there: {BUILD} makes it", path.display()));
     };
-    if cfg!(debug_assertions) {
-        return Err("a debug build measures nothing: run the bench with --release".to_owned());
-    }
     match newer(&path.with_extension("d"), built) {
         Some(source) => {
             let source = source.display();

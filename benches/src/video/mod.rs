@@ -1,5 +1,5 @@
-//! Stored video: how fast sessions are simulated, how far simulator and sockets agree, and what an origin
-//! carries.
+//! Stored video: how fast sessions are simulated, how far simulator and sockets agree, what an origin
+//! carries, and how far the book's formulae hold.
 //!
 //! A table of parts, one file each: `stentor-bench video [PART...]`.
 
@@ -16,12 +16,8 @@ type Part = (&'static str, &'static str, fn(bool) -> Result<String, String>);
 const PARTS: &[Part] = &[
     ("sabre", "the reference's 48 runs: microseconds for a session", sabre::measure),
     ("agree", "decisions of the simulator and of sockets over the same traces", agree::measure),
-    (
-        "fluid",
-        "progressive play through the link engine, beside the book's formulae",
-        fluid::measure,
-    ),
     ("crowd", "1,000 players of one origin: stalls, start-up, processor time", crowd::measure),
+    ("fluid", "progressive play through the link beside the book's formulae", fluid::measure),
 ];
 
 /// Runs the parts that are named, or all.

@@ -7,6 +7,7 @@
 pub mod check;
 pub mod dash;
 pub mod hls;
+pub mod index;
 pub mod segment;
 
 use std::fmt;

@@ -52,6 +52,11 @@ pub enum Input {
         /// How large it will be, if that was announced.
         size_bytes: Option<u64>,
     },
+    /// The first bytes of its body have come, all at once, as those of a packet do.
+    Burst {
+        /// How many.
+        bytes: u64,
+    },
     /// So much of its body has come by now, altogether.
     Progress {
         /// In bytes.
@@ -124,6 +129,8 @@ struct Load {
     quality: usize,
     begun: Moment,
     first: Option<Moment>,
+    /// How many bytes of the body came in that moment.
+    burst_bytes: u64,
     size_bytes: u64,
     bytes: u64,
     /// When it is looked at next, if it may be given up.
@@ -159,6 +166,21 @@ pub struct Player<F> {
     faults: Faults,
 }
 
+impl Load {
+    /// When the first bit came. What was seen is when a whole packet had come: its bytes were on their
+    /// way before, as fast as those behind it, without which a small chunk seems faster than it was.
+    fn began_to_come(&self, now: Moment) -> Moment {
+        let Some(first) = self.first else { return now };
+        let rest = self.bytes.saturating_sub(self.burst_bytes);
+        if self.burst_bytes == 0 || rest == 0 {
+            return first;
+        }
+        let took = now.since(first).as_nanos() * u128::from(self.burst_bytes) / u128::from(rest);
+        let before = u64::try_from(took).unwrap_or(u64::MAX);
+        Moment::from_nanos(first.as_nanos().saturating_sub(before)).max(self.begun)
+    }
+}
+
 impl Download {
     fn of(load: &Load, chunk: usize, now: Moment) -> Download {
         Download {
@@ -166,7 +188,7 @@ impl Download {
             quality: load.quality,
             size_bytes: load.size_bytes.max(load.bytes),
             bytes: load.bytes,
-            latency: load.first.unwrap_or(now).since(load.begun),
+            latency: load.began_to_come(now).since(load.begun),
             total: now.since(load.begun),
         }
     }
@@ -259,6 +281,10 @@ impl<F: Deref<Target = Film>> Player<F> {
                 let first = Some(load.first.unwrap_or(now));
                 self.stage = Stage::Loading(Load { first, size_bytes, ..load });
             }
+            (Stage::Loading(load), Input::Burst { bytes }) => {
+                let first = Some(now);
+                self.stage = Stage::Loading(Load { first, bytes, burst_bytes: bytes, ..load });
+            }
             (Stage::Loading(load), Input::Progress { bytes }) => {
                 let first = Some(load.first.unwrap_or(now));
                 self.stage = Stage::Loading(Load { first, bytes, ..load });
@@ -332,7 +358,13 @@ impl<F: Deref<Target = Film>> Player<F> {
                 self.look(now, load);
                 true
             }
-            _ => false,
+            Stage::Full { .. }
+            | Stage::Asking
+            | Stage::Pausing { .. }
+            | Stage::Loading(_)
+            | Stage::Complete
+            | Stage::Ended
+            | Stage::GaveUp => false,
         }
     }
 
@@ -357,7 +389,14 @@ impl<F: Deref<Target = Film>> Player<F> {
                 self.stage = Stage::Ready;
             }
             (buffer::What::Ended, _) => self.stage = Stage::Ended,
-            _ => {}
+            (
+                buffer::What::Started
+                | buffer::What::Stalled
+                | buffer::What::Resumed
+                | buffer::What::Full
+                | buffer::What::Room,
+                _,
+            ) => {}
         }
     }
 
@@ -395,6 +434,7 @@ impl<F: Deref<Target = Film>> Player<F> {
             quality,
             begun: now,
             first: None,
+            burst_bytes: 0,
             size_bytes: self.film.bytes(chunk, quality),
             bytes: 0,
             look: watched.then(|| now + LOOK),

@@ -5,8 +5,9 @@
 // Scenes, each with an origin that the caller has started:
 //   plays    faster than the film: by keyboard, to the end, without a freeze
 //   freezes  slower than quality 2 of the film "short": what is drawn is what the <video> did
-//   fault    chunk 3 of quality 0 is refused some times: the page says it, and plays on
+//   fault    chunk 3 of quality 0 is refused once, and chunk 5 cut off once: the page says it, and plays on
 //   missing  chunk 3 of quality 0 is never there: the page says it, and gives up
+//   folder   a film of another program, whose playlist is named in the page's address
 
 import { join } from "node:path";
 
@@ -84,10 +85,10 @@ function drawn() {
 class Page {
   constructor(browser) { this.browser = browser; }
 
-  async open(settings) {
+  async open(settings, path = "/") {
     const source = `(${watch})(${TOLERANCE_S}, ${PAUSE_MS})`;
     await this.browser.ask("Page.addScriptToEvaluateOnNewDocument", { source });
-    await this.browser.visit(`${origin}/#${settings}`);
+    await this.browser.visit(`${origin}${path}#${settings}`);
     await this.browser.value(`(${text})("#film", "chunks of")`);
     await this.browser.value(`new Promise((ready) => {
       const look = () => document.getElementById("play").disabled ? requestAnimationFrame(look) : ready();
@@ -176,11 +177,14 @@ const SCENES = {
   async fault(page, check) {
     await page.open("start=1&resume=1&buffer=4&rule=fixed&quality=0");
     await page.browser.click("#play");
-    const said = await page.says("/0/3\\.m4s: 404");
-    check(said.includes("Asking again"), `it says ${said}`);
+    const refused = await page.says("/0/3\\.m4s: 404");
+    check(refused.includes("Asking again"), `it says ${refused}`);
+    const cut = await page.says("/0/5\\.m4s: ");
+    check(cut.includes("the connection broke after"), `it says ${cut}`);
     await page.says("Played to the end");
     const { rows } = await page.drawn();
-    check(rows.some((row) => row.includes("404")), "the log has no 404");
+    const troubles = rows.filter((row) => row.includes("Asked for again"));
+    check(troubles.length === 2, `the log is ${rows}`);
     check(rows.filter((row) => row.includes("200")).length === 10, `the log is ${rows}`);
   },
 
@@ -193,6 +197,16 @@ const SCENES = {
     check(label === "Play again", `the button says ${label}`);
     await page.pictures("missing");
   },
+
+  async folder(page, check) {
+    await page.open("start=1&resume=1&buffer=9&rule=bba0", "/player/?playlist=/master.m3u8");
+    await page.browser.click("#play");
+    await page.says("Played to the end");
+    const [said, { pauses }] = [await page.drawn(), await page.witness()];
+    check(said.shades.length === 1, `shades are ${JSON.stringify(said.shades)}`);
+    check(said.decoded >= 125, `${said.decoded} pictures were decoded`);
+    check(said.dropped <= pauses, `${said.dropped} dropped, and the browser paused ${pauses} times`);
+  },
 };
 
 async function drive(browser, check) {
@@ -201,9 +215,10 @@ async function drive(browser, check) {
     const own = [origin, "data:", "blob:"].some((place) => url.startsWith(place));
     check(own, `it asked for ${url}`);
   }
-  // A browser complains of every 404 by itself.
+  // A browser complains of every request that fails by itself.
   const faulty = ["fault", "missing"].includes(scene);
-  const others = browser.complaints().filter((text) => !faulty || !text.includes("404"));
+  const failed = (text) => faulty && text.includes("Failed to load resource");
+  const others = browser.complaints().filter((text) => !failed(text));
   for (const complaint of others) { check(false, complaint); }
 }
 

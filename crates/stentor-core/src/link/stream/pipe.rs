@@ -122,7 +122,8 @@ impl Pipe {
         if self.finished || self.ended || self.out_bytes >= DUE_MAX {
             return 0;
         }
-        self.buffer_max.saturating_sub(self.holds())
+        let queues = self.stages.iter().filter_map(Stage::queue_room);
+        queues.fold(self.buffer_max.saturating_sub(self.holds()), usize::min)
     }
 
     /// Takes bytes that came at `now`; those behind an end are thrown away.

@@ -25,6 +25,8 @@ const SEGMENT: usize = 1460;
 const LOSSES_MAX: u32 = 6;
 /// The most bytes that leave as one at a rate.
 const QUANTUM_MAX: usize = 64 << 10;
+/// The least that may wait for its turn at a rate; where 100 ms carry more, it is that.
+const QUEUE_MIN: usize = 64 << 10;
 /// The most bytes that leave as one along a trace: those of one opportunity.
 const QUANTUM_OF_TRACE: usize = 1500;
 
@@ -218,6 +220,14 @@ impl Stage {
         };
         let word = word.filter(|_| self.strikes && !self.ended);
         self.held.into_iter().map(Held::rest).chain(word).collect()
+    }
+
+    /// How many bytes more may wait here for their turn at a rate; `None` where nothing waits for one.
+    /// A link has a queue, and a sender whose bytes find no place in it waits with the rest.
+    pub(super) fn queue_room(&self) -> Option<usize> {
+        let Toxic::Bandwidth(rate) = self.named.toxic else { return None };
+        let queue = usize::try_from(rate.0 / 8 / 10).unwrap_or(usize::MAX).max(QUEUE_MIN);
+        self.strikes.then(|| queue.saturating_sub(self.held_bytes))
     }
 
     /// How many bytes it holds.

@@ -4,6 +4,7 @@
 //! have held meanwhile, which follows from the events alone.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use stentor_core::moment::Moment;
@@ -12,24 +13,19 @@ use stentor_core::video::film::Film;
 use stentor_core::video::session::{Event, What};
 use stentor_core::video::simulator::Played;
 
-use super::outcome::{Account, Outcome, Sample};
+use super::outcome::{Account, Outcome, Sample, Trouble};
 
-/// The outcome of a simulated session.
-pub fn outcome(film: Film, policy: Policy, played: Played) -> Outcome {
+/// The outcome of a simulated session; `trouble` is why it did not come to its end.
+pub fn outcome(
+    film: Arc<Film>,
+    policy: Policy,
+    played: Played,
+    trouble: Option<Trouble>,
+) -> Outcome {
     let Played { events, end, metrics } = played;
     let samples = samples(&film, &events);
     let account = Account { found: "a simulation".to_owned(), exact: true, ..Account::default() };
-    Outcome {
-        film: film.into(),
-        policy,
-        events,
-        samples,
-        end,
-        metrics,
-        interrupted: false,
-        trouble: None,
-        account,
-    }
+    Outcome { film, policy, events, samples, end, metrics, interrupted: false, trouble, account }
 }
 
 /// What was buffered: a sample before and after each event, between which the level falls evenly or
@@ -145,7 +141,7 @@ mod tests {
         let network = Network::steady(BitRate(4000), Duration::ZERO).unwrap();
         let policy = Policy::new(Duration::from_secs(10), Duration::ZERO, Duration::ZERO).unwrap();
         let played = simulator::play(&film, &network, policy, Rule::Fixed(0));
-        let outcome = outcome(film, policy, played);
+        let outcome = outcome(Arc::new(film), policy, played, None);
         let seen: Vec<_> = outcome
             .samples
             .iter()

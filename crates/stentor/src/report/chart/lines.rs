@@ -238,6 +238,7 @@ fn draw(body: &mut String, series: &Series, plot: &Plot) {
     );
     match series.form {
         Form::Line => curve(body, "curve", &path(&points, false)),
+        Form::Strip => curve(body, "curve strip", &path(&points, false)),
         Form::Dashed => curve(body, "curve dashed", &path(&points, false)),
         Form::Steps => curve(body, "curve", &path(&points, true)),
         Form::Area => {

@@ -89,11 +89,18 @@ pub struct Series {
 }
 
 impl Series {
-    /// The value that holds at `x`: that of the last point up to it; `None` in a gap.
+    /// The value at `x`: on the line between two points, else that of the last point up to it; `None`
+    /// in a gap.
     fn at(&self, x: f64) -> Option<f64> {
-        let before = self.points.partition_point(|(place, _)| *place <= x);
-        let point = before.checked_sub(1).and_then(|place| self.points.get(place));
-        point.map(|(_, y)| *y).filter(|y| y.is_finite())
+        let after = self.points.partition_point(|(place, _)| *place <= x);
+        let (from, low) = self.points.get(after.checked_sub(1)?).copied()?;
+        let straight = matches!(self.form, Form::Line | Form::Dashed | Form::Area);
+        let next = self
+            .points
+            .get(after)
+            .filter(|(to, high)| straight && low.is_finite() && high.is_finite() && *to > from);
+        let value = next.map_or(low, |(to, high)| low + (high - low) * (x - from) / (to - from));
+        value.is_finite().then_some(value)
     }
 }
 
@@ -149,6 +156,8 @@ pub enum Form {
     Columns,
     /// A dot for each point.
     Dots,
+    /// A thick line from point to point: something that lasts.
+    Strip,
 }
 
 /// A shaded stretch of x.

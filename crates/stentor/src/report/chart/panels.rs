@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::axis::{Axis, values};
 use super::lines::{Plot, dot, is_empty, nothing, places, stacked, within, x_grid};
-use super::{Band, Chart, Series, WIDTH, alone, escape, extent, figure, pixel, text};
+use super::{Band, Chart, Form, Series, WIDTH, alone, escape, extent, figure, pixel, text};
 
 /// Pixels above the first panel: the title, and what a pointer is told.
 const HEAD: u32 = 62;
@@ -128,26 +128,28 @@ impl Panels {
         let asked = self.charts.iter().filter(|chart| chart.spans.is_empty());
         let values = asked.flat_map(|chart| values(&chart.series, |point| point.0));
         for (at, (from, to)) in places(values, first) {
-            let (mut said, mut caught) = (vec![unit.said(at.0)], String::new());
+            let time = unit.said(at.0);
+            let (mut said, mut caught) = (vec![escape(&time)], String::new());
             for (chart, plot) in self.charts.iter().zip(plots) {
-                let told = asks(&mut caught, chart, plot, at, (from, to));
-                said.extend(told);
+                said.extend(asks(&mut caught, chart, plot, at, (from, to)));
             }
             let _ = writeln!(
                 body,
                 "<g class=\"slot\"><title>{}</title><path class=\"hair\" d=\"M{} {}V{}\"/>{caught}",
-                said.iter().map(|one| escape(one)).collect::<Vec<_>>().join("\n"),
+                said.join("\n"),
                 pixel(at.1),
                 pixel(first.top),
                 pixel(last.bottom),
             );
-            text(body, 18.0, f64::from(HEAD), "readout", &said.join("   "));
+            let y = f64::from(HEAD);
+            text(body, at.1, y, "readout middle", &time);
             body.push_str("</g>\n");
         }
     }
 }
 
-/// What a panel answers at a place, and where it listens for the question.
+/// What a panel answers at a place, in markup, and where it listens for the question. The answer stands
+/// above its plot, too.
 fn asks(
     caught: &mut String,
     chart: &Chart,
@@ -158,11 +160,17 @@ fn asks(
     let mut said = Vec::new();
     for series in chart.series.iter().filter(|series| !series.name.is_empty()) {
         let Some(y) = series.at(at.0) else { continue };
-        said.push(format!("{} {}", series.name, chart.y.unit.said(y)));
+        // A strip is there, or it is not.
+        said.push(if series.form == Form::Strip {
+            series.name.clone()
+        } else {
+            format!("{} {}", series.name, chart.y.unit.said(y))
+        });
         let _ = write!(caught, "<g class=\"{}\">", series.hue.class());
         dot(caught, (at.1, plot.y(y)));
         caught.push_str("</g>");
     }
+    text(caught, plot.right, plot.top - 10.0, "readout right", &said.join("   "));
     if chart.spans.is_empty() {
         let _ = write!(
             caught,
@@ -173,5 +181,5 @@ fn asks(
             pixel(plot.bottom - plot.top)
         );
     }
-    said
+    said.iter().map(|one| escape(one)).collect()
 }

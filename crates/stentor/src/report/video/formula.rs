@@ -331,7 +331,11 @@ fn seen(events: &[Event], end_s: f64, metrics: &Metrics) -> Chunked {
                 }
             }
             What::Buffer(buffer::What::Full) => _ = chunked.full_s.get_or_insert(at_s),
-            _ => {}
+            What::Requested { .. }
+            | What::Received(_)
+            | What::Abandoned { .. }
+            | What::Failed { .. }
+            | What::Buffer(_) => {}
         }
     }
     chunked

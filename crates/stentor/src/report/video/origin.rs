@@ -1,14 +1,15 @@
 //! What an origin says: its addresses, a line for each request, and its sum.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use stentor_core::video::film::Film;
 
-use super::player;
+use super::player::PLAYER;
 use crate::drive::video::origin::{Ended, Exchange, Listing, Totals};
 use crate::report::svg::escape;
 
@@ -30,6 +31,11 @@ fn places(film: &Film) -> Vec<(String, String)> {
     ]
     .map(|(path, what)| (path.to_owned(), what.to_owned()))
     .into()
+}
+
+/// What other players may ask for.
+pub fn film_places(film: &Film) -> Vec<(String, String)> {
+    places(film).into_iter().filter(|(path, _)| path != "/").collect()
 }
 
 /// The address to give to a client on this machine.
@@ -54,12 +60,6 @@ fn ready(address: SocketAddr, places: &[(String, String)]) -> String {
     places.iter().map(line).collect()
 }
 
-/// The page that plays a film, with links to what else there is of it.
-pub fn film_page(film: &Film) -> String {
-    let places: Vec<_> = places(film).into_iter().filter(|(path, _)| path != "/").collect();
-    player::page("/master.m3u8", Some("/film.json"), &places)
-}
-
 /// The addresses of a folder, one on each line, to be copied: as many manifests as fit a screen.
 pub fn folder_ready(address: SocketAddr, listing: &Listing) -> String {
     const SHOWN: usize = 16;
@@ -74,11 +74,19 @@ pub fn folder_ready(address: SocketAddr, listing: &Listing) -> String {
 /// The page of a folder, which is at `path`: links to the manifests in it and below it.
 pub fn folder_page(path: &[u8], listing: &Listing) -> String {
     let title = format!("Manifests in {}", String::from_utf8_lossy(path));
-    let places: Vec<_> = listing
-        .manifests
-        .iter()
-        .map(|path| (reference(path), format!("{} ({})", path.display(), kind(path))))
-        .collect();
+    let here = reference(Path::new(OsStr::from_bytes(path)));
+    let place = |manifest: &PathBuf| {
+        let (reference, kind) = (reference(manifest), kind(manifest));
+        let text = format!("{} ({kind})", manifest.display());
+        let mut place = format!("<a href=\"{reference}\">{}</a>", escape(&text));
+        if kind == "HLS" {
+            let playlist = here.clone() + &reference;
+            let playlist = playlist.replace('%', "%25");
+            let _ = write!(place, " <a href=\"{PLAYER}?playlist={playlist}\">play it here</a>");
+        }
+        place
+    };
+    let places: Vec<String> = listing.manifests.iter().map(place).collect();
     let mut more = String::new();
     if places.is_empty() {
         more = "No .m3u8 or .mpd is in this folder. Files are served by their paths.".to_owned();
@@ -108,8 +116,8 @@ fn reference(path: &Path) -> String {
     text
 }
 
-/// A page of links: references with their texts, and a sentence.
-fn page(title: &str, places: &[(String, String)], more: &str) -> String {
+/// A page of places, which are HTML already, and a sentence.
+fn page(title: &str, places: &[String], more: &str) -> String {
     let mut text = format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\"><title>stentor video serve</title>\n\
@@ -117,8 +125,8 @@ fn page(title: &str, places: &[(String, String)], more: &str) -> String {
          li{{margin:.4rem 0}}</style></head>\n<body><h1>{}</h1><ul>\n",
         escape(title)
     );
-    for (reference, what) in places {
-        _ = writeln!(text, "<li><a href=\"{}\">{}</a></li>", escape(reference), escape(what));
+    for place in places {
+        _ = writeln!(text, "<li>{place}</li>");
     }
     _ = writeln!(text, "</ul><p>{}</p></body></html>", escape(more.trim()));
     text

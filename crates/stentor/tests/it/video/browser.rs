@@ -29,7 +29,7 @@ struct Origin {
 impl Origin {
     fn start(arguments: &[&str]) -> Origin {
         let mut command = stentor();
-        command.args(["video", "serve", "-p", "0", "--seed", "1"]).args(arguments);
+        command.args(["video", "serve", "-p", "0"]).args(arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut first = String::new();
@@ -78,11 +78,16 @@ fn judge(command: &mut Command) {
     assert!(output.status.success(), "{command:?}\n{out}\n{err}");
 }
 
-/// A scene of the origin's own page; `player.mjs` says what happens in it.
+/// A scene of the origin's own page with the film "short".
 fn page(scene: &str, arguments: &[&str]) {
+    play(scene, &[&["--film", "short"], arguments].concat());
+}
+
+/// A scene of the page; `player.mjs` says what happens in it.
+fn play(scene: &str, arguments: &[&str]) {
     let Some((chromium, node)) = browser() else { return };
     let _alone = alone();
-    let origin = Origin::start(&[&["--film", "short"], arguments].concat());
+    let origin = Origin::start(arguments);
     let mut driver = Command::new(node);
     driver.arg(folder().join("player.mjs")).arg(chromium).args([scene, &origin.url]);
     // Where somebody wants to look: STENTOR_PICTURES names a folder for screenshots.
@@ -97,6 +102,36 @@ fn the_page_plays_to_the_end_by_keyboard() {
 #[test]
 fn the_freezes_that_the_page_draws_are_those_of_the_video() {
     page("freezes", &["--rate", "400kbit"]);
+}
+
+#[test]
+fn the_page_says_what_fails_and_plays_on() {
+    let faults = "404@/0/3.m4s:once,truncate@/0/5.m4s:once";
+    page("fault", &["--rate", "4Mbit", "--fault", faults]);
+}
+
+#[test]
+fn the_page_gives_up_a_chunk_that_is_not_there() {
+    page("missing", &["--rate", "4Mbit", "--fault", "404@/0/3.m4s"]);
+}
+
+/// 5 s of ffmpeg's own test picture, 25 a second, as HLS with fragmented MP4.
+#[test]
+fn the_page_plays_a_folder_of_ffmpeg() {
+    let folder = std::env::temp_dir().join(format!("stentor-hls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let line = "-nostdin -v error -f lavfi -i testsrc=size=320x180:rate=25 -t 5 -c:v libx264 -b:v 300k \
+                -pix_fmt yuv420p -g 25 -f hls -hls_time 1 -hls_list_size 0 \
+                -hls_segment_type fmp4 -hls_playlist_type vod -master_pl_name master.m3u8";
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(line.split_whitespace()).arg("media.m3u8").current_dir(&folder);
+    let made = ffmpeg.stdin(Stdio::null()).output();
+    if made.as_ref().is_ok_and(|output| output.status.success()) {
+        play("folder", &[folder.to_str().unwrap()]);
+    } else {
+        eprintln!("SKIPPED: a film of another program needs ffmpeg with libx264: {made:?}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 /// The packages of the players, as the lock file has them: installed once, below `target/`.
@@ -136,14 +171,14 @@ fn player(name: &str, manifest: &str) {
     let Some((chromium, node)) = browser() else { return };
     let _alone = alone();
     let Some(modules) = players() else { return };
-    let play = |origin: &Origin, seconds: &str, switches: &str| {
+    let watch = |origin: &Origin, seconds: &str, switches: &str| {
         let mut driver = Command::new(&node);
         driver.arg(folder().join("players.mjs")).arg(&chromium).arg(&modules);
         let url = format!("{}/{manifest}", origin.url);
         judge(driver.args([name, &url, seconds, switches]));
     };
-    play(&Origin::start(&["--film", "short"]), "0", "0");
-    play(&Origin::start(&["--film", "ladder", "--rate", "2500kbit"]), "12", "1");
+    watch(&Origin::start(&["--film", "short"]), "0", "0");
+    watch(&Origin::start(&["--film", "ladder", "--rate", "2500kbit"]), "12", "1");
 }
 
 #[test]

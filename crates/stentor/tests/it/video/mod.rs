@@ -2,9 +2,12 @@
 
 mod browser;
 mod check;
+mod faulty;
 mod folder;
 mod origin;
 mod play;
+mod progressive;
+mod report;
 mod rtp;
 mod serve;
 mod sim;

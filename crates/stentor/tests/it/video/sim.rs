@@ -238,3 +238,104 @@ fn a_film_is_generated_as_json_and_reads_back() {
     let by_luck = json(&play(&[&words[..], &["ladder", "--seed", "8"]].concat(), b""));
     assert_ne!(by_name["result"], by_luck["result"]);
 }
+
+const RULES: [&str; 12] = [
+    "fixed:2",
+    "throughput",
+    "bba0",
+    "bola-basic",
+    "bola",
+    "bola-o",
+    "bola-e",
+    "dynamic",
+    "mpc",
+    "robust-mpc",
+    "oracle",
+    "fixed:0",
+];
+
+#[test]
+fn every_rule_is_simulated_and_none_beats_the_oracle() {
+    let (network, film) = (data("stairs.json"), data("film.json"));
+    for rule in RULES {
+        let words = ["--sim", &network, "--film", &film, "--rule", rule, "-J"];
+        let said = play(&words, b"");
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{rule}");
+        let object = json(&said);
+        let session = &object["result"]["session"];
+        assert_eq!(session["simulated"], true, "{rule}");
+        assert_eq!(session["requests"]["received"], 60, "{rule}");
+        let distance = session["oracle"]["distance"].as_f64().unwrap();
+        assert!(distance >= -1e-9, "{rule} is better than the oracle by {distance}");
+        assert_eq!(distance.abs() < 1e-9, rule == "oracle", "{rule}: {distance}");
+        let again = json(&play(&words, b""));
+        assert_eq!(object["result"], again["result"], "{rule}");
+    }
+}
+
+#[test]
+fn one_network_in_four_forms_is_the_same() {
+    // 1.2 Mbit/s: 12 kbit, that is 1500 bytes, in each 10 ms.
+    let table = Scratch::new("steady.txt", "0 1.2\n100 1.2\n");
+    let stamps: String = (1..=100).map(|number| format!("{}\n", number * 10)).collect();
+    let mahimahi = Scratch::new("steady.mahi", stamps);
+    let periods = r#"[{"duration_ms": 500, "bandwidth_kbps": 1200, "latency_ms": 40}]"#;
+    let film = ["--film", "lecture", "--quality", "0", "-J"];
+    let session = |network: &str, more: &[&str]| {
+        let words = [&["--sim", network], &film[..], more].concat();
+        json(&play(&words, periods.as_bytes()))["result"]["session"].clone()
+    };
+    let by_rate = session("1.2Mbit", &["--latency", "40ms"]);
+    let by_table = session(table.path(), &["--latency", "40ms"]);
+    let by_json = session("-", &[]);
+    for other in [&by_table, &by_json] {
+        assert_eq!(by_rate["start_up_ns"], other["start_up_ns"]);
+        assert_eq!(by_rate["took_ns"], other["took_ns"]);
+    }
+    // Four chunks of 1 Mbit at 1.2 Mbit/s, and 40 ms for each.
+    let expected_s = 4.0 * (1.0 / 1.2 + 0.04);
+    let start_up_s = by_rate["start_up_ns"].as_f64().unwrap() / 1e9;
+    assert!((start_up_s - expected_s).abs() < 1e-6, "{start_up_s} s is not {expected_s} s");
+    let by_stamps = session(mahimahi.path(), &["--latency", "40ms"]);
+    let off = by_stamps["start_up_ns"].as_f64().unwrap() - by_rate["start_up_ns"].as_f64().unwrap();
+    assert!(off.abs() <= 4.0 * 10e6, "whole opportunities: off by {off} ns");
+}
+
+#[test]
+fn a_network_that_is_none_is_refused() {
+    let check = |content: &[u8], said: &str| {
+        let file = Scratch::new("refused", content);
+        let refused = play(&["--sim", file.path(), "-J"], b"");
+        assert_eq!(refused.code, Some(2), "{}", refused.err);
+        assert!(refused.err.contains(said), "{}", refused.err);
+        assert_eq!(json(&refused)["ok"], false);
+    };
+    check(b"", "it is empty");
+    check(b"0 0\n10 0\n", "lets nothing through: every bandwidth is 0");
+    check(b"0 1\n2 NaN\n", "line 2: \"2 NaN\" is not two numbers");
+    check(b"\x1f\x8b\x08\0", "line 1: byte 0x8b is no text");
+    check(br#"[{"duration_ms": -5}]"#, "line 1, column 19: -5 is not a number of at least 0");
+    let own = play(&["--sim", &data("steady.json"), "--latency", "40ms"], b"");
+    assert_eq!(own.code, Some(2));
+    assert!(own.err.contains("has latencies of its own"), "{}", own.err);
+    let none = play(&["--sim", "/nowhere"], b"");
+    assert_eq!(none.code, Some(3));
+    assert!(
+        none.err.contains("/nowhere: open: no such file or directory (ENOENT)"),
+        "{}",
+        none.err
+    );
+}
+
+#[test]
+fn a_condition_may_fail_a_simulation_and_a_session_may_begin_within_the_trace() {
+    let words = ["--sim", "800kbit", "--film", "lecture", "--fail-if", "stalls>0"];
+    assert_eq!(play(&words, b"").code, Some(1));
+    let table = Scratch::new("late.txt", "0 0\n10 0\n60 2\n");
+    let start_up = |from: &str| {
+        let words = ["--sim", table.path(), "--film", "lecture", "--from", from, "-J"];
+        json(&play(&words, b""))["result"]["session"]["start_up_ns"].as_u64().unwrap()
+    };
+    assert_eq!(start_up("0s") - start_up("10s"), 10_000_000_000);
+    assert_eq!(start_up("10s"), 2_000_000_000);
+}

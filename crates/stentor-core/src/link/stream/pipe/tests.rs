@@ -95,7 +95,7 @@ fn each_toxic_does_what_it_says() {
     // 4 Mbit/s is 5000 bytes in 10 ms: segments leave one by one. 80 Mbit/s is 10,000 in each.
     let lots = |rate| [Toxic::Bandwidth(BitRate(rate))];
     check(&lots(4_000_000), &[(0, 5000)], 6, "2.92:1460 5.84:1460 8.76:1460 10:620 finish");
-    check(&lots(80_000_000), &[(0, 25_000)], 6, "1:10000 2:10000 2:5000 finish");
+    check(&lots(80_000_000), &[(0, 25_000)], 6, "1:10000 2:10000 2.5:5000 finish");
     check(&[Toxic::SlowClose(ms(100))], &two, 6, "0:10 5:10 finish");
     check(&[Toxic::LimitData(15)], &two, 6, "0:10 5:5 close");
     check(&[Toxic::LimitData(10)], &two, 6, "0:10 close");
@@ -156,6 +156,39 @@ fn a_reader_that_takes_nothing_leaves_no_room_and_an_idle_pipe_keeps_none() {
     }
     assert!(pipe.room() > 0);
     assert!(pipe.out.capacity() <= 2 * PLACES_KEPT, "{}", pipe.out.capacity());
+}
+
+/// A reader that is slower than the link slows the sender down: what waits for the rate is bounded, and
+/// so is what waits for the reader behind it.
+#[test]
+fn a_link_s_queue_is_a_queue_and_not_a_store() {
+    let check = |rate, queue: usize| {
+        let mut pipe = pipe(&[Toxic::Bandwidth(BitRate(rate))]);
+        let (mut taken, mut now) = (0, 0);
+        let mut fill = |pipe: &mut Pipe, now| {
+            while pipe.room() > 0 {
+                let bytes = vec![0; pipe.room().min(1000)];
+                pipe.handle(at(now), &bytes);
+                taken += bytes.len();
+            }
+            taken
+        };
+        assert_eq!(fill(&mut pipe, now), queue);
+        // Nobody reads for a long time.
+        for _ in 0..1000 {
+            now += 100;
+            let _ = pipe.poll(at(now));
+            fill(&mut pipe, now);
+        }
+        assert!(fill(&mut pipe, now) <= DUE_MAX + 2 * queue, "{rate}");
+        // All of it comes out, and there is room again.
+        let mut kept = Vec::new();
+        drain(&mut pipe, at(now + 100_000), &mut kept);
+        assert_eq!(kept.len(), fill(&mut pipe, now) - pipe.holds());
+        assert!(kept.len() >= DUE_MAX);
+    };
+    check(1_000_000, 64 << 10);
+    check(80_000_000, 1_000_000);
 }
 
 #[test]

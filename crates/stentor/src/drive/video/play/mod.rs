@@ -31,7 +31,7 @@ use self::counsel::Counsel;
 use self::recorder::Recorder;
 use self::script::{Found, Script};
 use self::session::End;
-use self::web::{Way, Web};
+use self::web::{Fault, Way, Web};
 use super::outcome::{Outcome, Sample};
 use crate::complaint::{Complaint, Exit};
 use crate::drive::race::now;
@@ -112,6 +112,31 @@ impl<'a> Session<'a> {
     pub fn find(&self, url: &Url) -> Result<Found, Complaint> {
         match self.block_on(script::find(&self.web, url))? {
             Some(found) => Ok(found?),
+            None => {
+                let what = format!("interrupted while fetching {url}");
+                Err(Complaint::new(Exit::Interrupted, what, ""))
+            }
+        }
+    }
+
+    /// Fetches a text of at most `bytes_max`.
+    ///
+    /// # Errors
+    /// It cannot be reached (exit 3) or had (1), it is longer (1), or a signal came (130).
+    pub fn text(&self, url: &Url, bytes_max: u64) -> Result<Vec<u8>, Complaint> {
+        let fetch = async {
+            let mut reply = self.web.get(url, None).await?;
+            let mut text = Vec::new();
+            while let Some(piece) = reply.piece().await? {
+                text.extend_from_slice(&piece);
+                if reply.bytes() > bytes_max {
+                    return Err(Fault::of(url, format!("it has more than {bytes_max} bytes"), ""));
+                }
+            }
+            Ok(text)
+        };
+        match self.block_on(fetch)? {
+            Some(text) => Ok(text?),
             None => {
                 let what = format!("interrupted while fetching {url}");
                 Err(Complaint::new(Exit::Interrupted, what, ""))

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use stentor_core::manifest::dash::{self, DashError};
 use stentor_core::manifest::hls::{self, Media, Playlist};
+use stentor_core::manifest::index::{self, Look};
 use stentor_core::manifest::{
     ByteRange, Presentation, Resource, SEGMENTS_MAX, Segment, TEXT_MAX, Track,
 };
@@ -23,8 +24,12 @@ use super::web::{Fault, Reply, Web};
 const PLAYLISTS_MAX_BYTES: usize = 4 * TEXT_MAX;
 /// The largest initialization that is fetched, in bytes.
 const INITIALIZATION_MAX_BYTES: u64 = 16 << 20;
+/// How much of a file is read at once, in search of its index, and how often.
+const INDEX_READ_BYTES: u64 = 16 * 1024;
+const INDEX_READS_MAX: usize = 16;
 /// How much of a reply says what it is.
 const BEGINNING_BYTES: usize = 1024;
+const ORIGIN: &str = "stentor video serve has /master.m3u8 and /manifest.mpd.";
 const CHECK: &str = "stentor video check URL says more.";
 
 /// A film to be played, and where its chunks are.
@@ -108,7 +113,11 @@ impl Script {
 /// # Errors
 /// It cannot be fetched, is no manifest, is live, or is no film.
 pub async fn find(web: &Web, url: &Url) -> Result<Found, Fault> {
-    let mut reply = web.get(url, None).await?;
+    let missing = |fault: Fault| match fault.status {
+        Some(_) => Fault { next: format!("Is the path right? {ORIGIN}"), ..fault },
+        None => fault,
+    };
+    let mut reply = web.get(url, None).await.map_err(missing)?;
     let url = reply.url.clone();
     let mut text = Vec::new();
     let mut kind = None;
@@ -180,8 +189,10 @@ impl Kind {
 }
 
 fn strange(reply: &Reply, kind: Kind, text: &[u8]) -> Fault {
-    let next = "A manifest is an HLS playlist (it begins with #EXTM3U) or a DASH MPD: is the path \
-                right? stentor video serve has /master.m3u8 and /manifest.mpd.";
+    let next = format!(
+        "A manifest is an HLS playlist (it begins with #EXTM3U) or a DASH MPD: is the path right? \
+         {ORIGIN}"
+    );
     let what = match kind {
         Kind::Html => "this is an HTML page, not a manifest".to_owned(),
         Kind::Nothing => "the answer is empty, not a manifest".to_owned(),
@@ -191,7 +202,7 @@ fn strange(reply: &Reply, kind: Kind, text: &[u8]) -> Fault {
             format!("neither a manifest nor an MP4 file: {kind}, beginning with \"{begin}\"")
         }
     };
-    Fault::of(&reply.url, what, next)
+    Fault::of(&reply.url, what, &next)
 }
 
 /// The text of a manifest, as much of it as is read at all.
@@ -241,6 +252,7 @@ async fn of_dash(web: &Web, url: &Url, presentation: Presentation) -> Result<Scr
     for track in presentation.tracks {
         let base = track.bases.iter().try_fold(url.clone(), |base, next| joined(&base, next))?;
         if is_video(&track) {
+            let track = indexed(web, &base, track).await?;
             tracks.push((base, track));
         }
     }
@@ -251,6 +263,50 @@ async fn of_dash(web: &Web, url: &Url, presentation: Presentation) -> Result<Scr
         ));
     }
     built.take(web, tracks, url).await
+}
+
+/// A representation that is one file, with the segments that its own index names; as it is without one.
+async fn indexed(web: &Web, base: &Url, mut track: Track) -> Result<Track, Fault> {
+    let [Segment { resource: Resource { uri, range: None }, .. }] = track.segments.as_slice()
+    else {
+        return Ok(track);
+    };
+    let uri = uri.clone();
+    let url = joined(base, &uri)?;
+    let mut range = ByteRange { offset: 0, length: INDEX_READ_BYTES };
+    for _ in 0..INDEX_READS_MAX {
+        let bytes = bytes(web, &url, range).await?;
+        match index::look(range.offset, &bytes).map_err(|error| Fault::of(&url, error, CHECK))? {
+            Look::Found(found) => {
+                let segment = |(range, duration)| Segment {
+                    resource: Resource { uri: uri.clone(), range: Some(range) },
+                    duration,
+                };
+                track.segments = found.into_iter().map(segment).collect();
+                return Ok(track);
+            }
+            Look::Further(next) => {
+                range = ByteRange { length: next.length.max(INDEX_READ_BYTES), ..next };
+            }
+            Look::Missing => break,
+        }
+    }
+    Ok(track)
+}
+
+/// Some bytes of a file; fewer where it ends.
+async fn bytes(web: &Web, url: &Url, range: ByteRange) -> Result<Vec<u8>, Fault> {
+    let mut reply = web.get(url, Some(range)).await?;
+    let mut bytes = Vec::new();
+    while let Some(piece) = reply.piece().await? {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() as u64 > range.length {
+            let what = format!("more than the {} bytes that were asked for", range.length);
+            return Err(Fault::of(url, what, ""));
+        }
+    }
+    web.keep(reply);
+    Ok(bytes)
 }
 
 /// Whether a representation has pictures; one that does not say so has.

@@ -269,9 +269,15 @@ async fn fetch(
     if let Some(bytes) = reply.length.filter(|bytes| *bytes > CHUNK_BYTES_MAX) {
         return Err(too_large(bytes));
     }
+    let mut came = 0;
     while reply.piece().await?.is_some() {
         let bytes = reply.bytes();
-        mail.borrow_mut().inputs.push_back((at(), Input::Progress { bytes }));
+        let input = match came {
+            0 => Input::Burst { bytes },
+            _ => Input::Progress { bytes },
+        };
+        mail.borrow_mut().inputs.push_back((at(), input));
+        came = bytes;
         if bytes > CHUNK_BYTES_MAX {
             return Err(too_large(bytes));
         }

@@ -213,11 +213,7 @@ impl Web {
             )),
             (code, _) => {
                 let what = format!("the server answered {status}");
-                let next = match code {
-                    404 | 410 => "The manifest names what the server does not have.",
-                    _ => "",
-                };
-                let mut fault = Fault::of(&reply.url, what, next);
+                let mut fault = Fault::of(&reply.url, what, "");
                 fault.status = Some(code);
                 self.drain(reply).await;
                 Err(fault)

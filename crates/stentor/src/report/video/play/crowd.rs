@@ -171,7 +171,8 @@ pub fn text(config: &Config, crowd: &Crowd, took: Duration, width: usize) -> Str
     text.push_str(&line("", ["min", "p50", "p90", "p99", "max"].map(str::to_owned)));
     let time = |seconds: f64| super::seconds(seconds);
     let number = |number: f64| Unit::Count.said(number);
-    let rows: [(&str, &Spread, &dyn Fn(f64) -> String); 7] = [
+    type Say<'a> = &'a dyn Fn(f64) -> String;
+    let rows: [(&str, &Spread, Say<'_>); 7] = [
         ("start-up", &crowd.start_up_s, &time),
         ("stalls", &crowd.stalls, &number),
         ("stalled", &crowd.stalled_s, &time),

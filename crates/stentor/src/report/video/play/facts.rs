@@ -75,11 +75,23 @@ fn buffer(report: &Report<'_>) -> String {
     format!("Q {start}, B {capacity}, goes on {resume}")
 }
 
+/// What was played: where it came from, or over what it was simulated.
+pub(super) fn name(report: &Report<'_>) -> String {
+    let config = report.config;
+    match config.film.as_ref().filter(|_| report.known.simulated) {
+        Some(film) => format!("{film} over {}", config.source),
+        None => config.source.clone(),
+    }
+}
+
 /// How film was fetched and who chose, in words.
 pub(super) fn how(report: &Report<'_>) -> String {
     let way = if report.is_stream() { "as one stream" } else { "chunk by chunk" };
     let by = if report.known.simulated { "simulated" } else { "fetched" };
-    format!("{by} {way}, qualities by {}", report.config.chooser)
+    match report.quality().filter(|_| report.is_stream()) {
+        Some(quality) => format!("{by} {way}, quality {quality}"),
+        None => format!("{by} {way}, qualities by {}", report.config.chooser),
+    }
 }
 
 /// All figures.
@@ -93,11 +105,7 @@ pub(super) fn facts(report: &Report<'_>) -> Vec<Fact> {
             said(metrics.played),
             format!("at {}, the mean by play time", rate(metrics.mean_bps)),
         ),
-        fact(
-            "switches",
-            metrics.switches.to_string(),
-            format!("of quality, by {} altogether", Unit::BitsPerSecond.said(metrics.switched_bps)),
-        ),
+        switches(report),
         requests(report),
         fact(
             "bytes",
@@ -150,6 +158,15 @@ fn stalls(report: &Report<'_>) -> Fact {
         at.join(", ")
     );
     fact("stalls", metrics.stalls.to_string(), meaning)
+}
+
+fn switches(report: &Report<'_>) -> Fact {
+    let metrics = &report.outcome.metrics;
+    let by = Unit::BitsPerSecond.said(metrics.switched_bps);
+    match metrics.switches {
+        0 => fact("switches", "none".to_owned(), "all film came in one quality"),
+        number => fact("switches", number.to_string(), format!("of quality, by {by} altogether")),
+    }
 }
 
 fn requests(report: &Report<'_>) -> Fact {

@@ -228,7 +228,7 @@ const FAILURES_MAX: usize = 3;
 fn only_quality(outcome: &Outcome) -> Option<usize> {
     let mut asked = outcome.events.iter().filter_map(|event| match event.what {
         What::Requested { quality, .. } => Some(quality),
-        _ => None,
+        What::Received(_) | What::Abandoned { .. } | What::Failed { .. } | What::Buffer(_) => None,
     });
     let first = asked.next()?;
     asked.all(|quality| quality == first).then_some(first)

@@ -26,7 +26,7 @@ pub fn html(report: &Report<'_>) -> String {
     predicted(&mut body, report);
     meanings(&mut body, report);
     chunks(&mut body, report);
-    let title = format!("stentor video play {}", report.config.source);
+    let title = format!("stentor video play {}", facts::name(report));
     let styles = [chart::style(), shell::REPORT, include_str!("play.css")];
     Shell { title: &title, styles: &styles, body: &body, script: None }.html()
 }
@@ -40,7 +40,7 @@ fn header(report: &Report<'_>) -> String {
     let took = said(report.outcome.end.since(Moment::START));
     let mut header = format!(
         "<header>\n<h1>stentor video play {}</h1>\n<p>{} from {}, {}</p>\n",
-        escape(&report.config.source),
+        escape(&facts::name(report)),
         escape(&took),
         utc(report.began),
         escape(&facts::how(report))

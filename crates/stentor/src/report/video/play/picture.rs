@@ -7,6 +7,7 @@ use stentor_core::moment::Moment;
 
 use super::course::{Fetched, How};
 use super::{Report, facts, nanos, rate, said};
+use crate::drive::video::outcome::Sample;
 use crate::report::chart::{
     Axis, Band, Chart, Form, Hue, Mark, On, Panels, Scale, Series, Span, Unit,
 };
@@ -15,8 +16,9 @@ use crate::report::chart::{
 const BLOCKS_MAX: usize = 600;
 /// Shades of freezes, at most: as many as there are pixels beside one another.
 const SHADES_MAX: f64 = 740.0;
-/// Marks of a window of zero, at most.
-const MARKS_MAX: usize = 300;
+/// Over how long the speed of a stream is averaged, at least, and as a part of its length.
+const SPEED_OVER: Duration = Duration::from_millis(500);
+const SPEED_PARTS: u32 = 120;
 
 /// The picture.
 pub(super) fn picture(report: &Report<'_>) -> Panels {
@@ -25,7 +27,7 @@ pub(super) fn picture(report: &Report<'_>) -> Panels {
     charts.push(rates(report));
     charts.push(chunks(report));
     Panels {
-        title: format!("The buffers of {}", report.config.source),
+        title: format!("The buffers of {}", facts::name(report)),
         subtitle: subtitle(report),
         about: about(report),
         charts,
@@ -158,7 +160,7 @@ fn level(report: &Report<'_>) -> Chart {
 fn bytes(report: &Report<'_>) -> Option<Chart> {
     let samples = &report.outcome.samples;
     samples.iter().find(|sample| sample.socket_bytes.is_some())?;
-    let line = |of: &dyn Fn(&crate::drive::video::outcome::Sample) -> Option<u64>| {
+    let line = |of: &dyn Fn(&Sample) -> Option<u64>| {
         let point = |sample| of(sample).map_or(f64::NAN, |bytes| bytes as f64);
         samples.iter().map(|sample| (nanos(sample.at), point(sample))).collect::<Vec<_>>()
     };
@@ -178,12 +180,8 @@ fn bytes(report: &Report<'_>) -> Option<Chart> {
             line(&|one| one.server_bytes),
         ));
     }
-    let shut = samples.iter().filter(|sample| sample.window_bytes == Some(0));
-    let shut: Vec<(f64, f64)> = shut.map(|sample| (nanos(sample.at), 0.0)).collect();
-    let every = shut.len().div_ceil(MARKS_MAX).max(1);
-    let shut: Vec<(f64, f64)> = shut.into_iter().step_by(every).collect();
-    if !shut.is_empty() {
-        drawn.push(series("window 0", Hue::Bad, Form::Dots, shut));
+    if samples.iter().any(|sample| sample.window_bytes == Some(0)) {
+        drawn.push(series("window 0", Hue::Bad, Form::Strip, shut(samples)));
     }
     Some(Chart {
         title: "Both buffers".into(),
@@ -193,6 +191,23 @@ fn bytes(report: &Report<'_>) -> Option<Chart> {
         series: drawn,
         ..Chart::default()
     })
+}
+
+/// A stroke on the axis for each time that the window was seen to be shut.
+fn shut(samples: &[Sample]) -> Vec<(f64, f64)> {
+    let mut strokes: Vec<(f64, f64)> = Vec::new();
+    for (number, sample) in samples.iter().enumerate() {
+        let at = nanos(sample.at);
+        if sample.window_bytes == Some(0) {
+            let next = samples.get(number + 1).map_or(at, |next| nanos(next.at));
+            match strokes.last_mut() {
+                // As long as it stays shut, it is one stroke.
+                Some(end) if end.0 == at => end.0 = next,
+                _ => strokes.extend([(at, f64::NAN), (at, 0.0), (next, 0.0)]),
+            }
+        }
+    }
+    strokes
 }
 
 /// What was chosen, how fast it came, and how fast the link was.
@@ -222,20 +237,21 @@ fn rates(report: &Report<'_>) -> Chart {
     }
 }
 
-/// How fast each body came, as a stroke as long as that took; of a stream, what came from one sample to
-/// a later one.
+/// How fast each body came, as a stroke as long as that took; of a stream, what came in
+/// each stretch of it.
 fn throughput(report: &Report<'_>) -> Vec<(f64, f64)> {
     let mut points = Vec::new();
     if report.is_stream() {
-        let samples = &report.outcome.samples;
-        let over = samples.len().div_ceil(240).max(1);
-        let kept: Vec<_> = samples.iter().step_by(over).collect();
-        for pair in kept.windows(2) {
-            let [before, after] = pair else { continue };
-            let bytes = after.received_bytes.saturating_sub(before.received_bytes);
-            let long_s = after.at.since(before.at).as_secs_f64();
-            let bps = if long_s > 0.0 { bytes as f64 * 8.0 / long_s } else { f64::NAN };
-            points.push((nanos(after.at), bps));
+        let over = (report.outcome.end.since(Moment::START) / SPEED_PARTS).max(SPEED_OVER);
+        let mut before = Sample::default();
+        for sample in &report.outcome.samples {
+            let long = sample.at.since(before.at);
+            if long >= over {
+                let bytes = sample.received_bytes.saturating_sub(before.received_bytes);
+                let bps = bytes as f64 * 8.0 / long.as_secs_f64();
+                points.extend([(nanos(before.at), bps), (nanos(sample.at), bps)]);
+                before = *sample;
+            }
         }
         return points;
     }
@@ -278,12 +294,7 @@ fn chunks(report: &Report<'_>) -> Chart {
         title: "Film as it came, and as it was played".into(),
         height: 190,
         x: time(report),
-        y: Axis {
-            label,
-            unit: Unit::Nanos,
-            range: Some((0.0, length.as_nanos() as f64)),
-            ..Axis::default()
-        },
+        y: Axis { label, unit: Unit::Nanos, ..Axis::default() },
         series: drawn,
         spans,
         ..Chart::default()

@@ -41,7 +41,10 @@ impl Predicted {
         let bytes = announced.unwrap_or_else(|| chunks.sum());
         let happened = outcome.events.iter().filter_map(|event| match event.what {
             What::Buffer(what) => Some(buffer::Event { at: event.at, what }),
-            _ => None,
+            What::Requested { .. }
+            | What::Received(_)
+            | What::Abandoned { .. }
+            | What::Failed { .. } => None,
         });
         let happened: Vec<buffer::Event> = happened.collect();
         let three = columns(film, quality, bytes, arrival, policy, &happened)?;

@@ -64,7 +64,9 @@ pub(crate) fn lecture(x_kbps: u64, resume: u64) -> (Config, Outcome, Known) {
     let policy = policy(10, 4, resume);
     let outcome = simulated(film, &network, policy, Rule::Fixed(0));
     let known = Known { simulated: true, ..Known::recorded(&network, outcome.end) };
-    (config("lecture", "fixed:0", policy), outcome, known)
+    let film = Some("lecture".to_owned());
+    let config = Config { film, ..config(&format!("{x_kbps}kbit"), "fixed:0", policy) };
+    (config, outcome, known)
 }
 
 /// Four qualities whose sizes vary over a link that falls and rises, with a download given up.

@@ -24,7 +24,7 @@ pub fn text(report: &Report<'_>, width: usize, colour: bool) -> String {
     let mut text = String::new();
     let outcome = report.outcome;
     let took = said(outcome.end.since(Moment::START));
-    say(&mut text, "", &format!("{}: {took}, {}", report.config.source, facts::how(report)), width);
+    say(&mut text, "", &format!("{}: {took}, {}", facts::name(report), facts::how(report)), width);
     for (name, words) in facts::asked(report) {
         named(&mut text, name, &words, width);
     }

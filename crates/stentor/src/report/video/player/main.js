@@ -218,7 +218,10 @@ function describe(film) {
 
 async function open() {
   const { playlist, sizes } = document.body.dataset;
-  const film = await readFilm(playlist, sizes);
+  // The page of a folder plays what its address names: /player/?playlist=/a/master.m3u8
+  const named = new URLSearchParams(location.search).get("playlist");
+  if (!playlist && !named) { throw new Error("the address names no ?playlist="); }
+  const film = await readFilm(playlist || named, sizes);
   by("film").textContent = describe(film);
   const [video, chart] = [document.querySelector("video"), new Chart(by("chart"))];
   let showing = null;

@@ -22,6 +22,9 @@ pub struct File {
     pub text: &'static str,
 }
 
+/// Where an origin without a film of its own has the page: `?playlist=` names what it plays.
+pub const PLAYER: &str = "/player/";
+
 const STYLE: &str = concat!(include_str!("../../palette.css"), include_str!("player.css"));
 
 macro_rules! script {
@@ -54,7 +57,8 @@ pub fn file(path: &str) -> Option<File> {
     FILES.into_iter().find(|file| file.path == path)
 }
 
-/// The page of an origin: `playlist` is the reference of its HLS playlist, `sizes` that of the film's JSON,
+/// The page of an origin: `playlist` is the reference of its HLS playlist (empty, where the page's own
+/// address names it), `sizes` that of the film's JSON,
 /// which an origin has that generates its film, and `places` what else there is, by path and in words.
 pub fn page(playlist: &str, sizes: Option<&str>, places: &[(String, String)]) -> String {
     let mut links = String::new();

@@ -1,6 +1,6 @@
 //! The server of the lesson: one client, one film, and what its kernel says of the sending.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -98,7 +98,7 @@ fn serve(
 /// Reads a request up to its empty line, whatever it asks for.
 fn request(stream: &TcpStream) -> io::Result<()> {
     let mut end = [0; 4];
-    for byte in stream.take(REQUEST_MAX).bytes() {
+    for byte in BufReader::new(stream.take(REQUEST_MAX)).bytes() {
         end.rotate_left(1);
         if let Some(last) = end.last_mut() {
             *last = byte?;

@@ -5,7 +5,7 @@ use crate::drive::video::outcome::{Outcome, Sample};
 /// How many moments are drawn.
 const LINES: u64 = 10;
 /// How many characters a full buffer takes.
-const WIDTH: u64 = 16;
+const WIDTH: u64 = 8;
 
 /// The lines of the drawing.
 pub(super) fn lines(outcome: &Outcome) -> Vec<String> {
@@ -15,12 +15,12 @@ pub(super) fn lines(outcome: &Outcome) -> Vec<String> {
     };
     let (socket, server) = (most(|s| s.socket_bytes), most(|s| s.server_bytes));
     let head = format!(
-        "{:>7}  {:<23}  {:<23}  {:<11}  server's socket",
-        "", "application, B", "player's socket", "window"
+        "{:>6}  {:<18}  {:<18}  {:<8}  server's socket",
+        "", "application: B", "player's socket", "window"
     );
     let line = |sample: &Sample| {
         format!(
-            "{:>5.2} s  {} {}  {}",
+            "{:>4.1} s  {}  {}  {}",
             sample.at.as_nanos() as f64 / 1e9,
             bar(sample.buffered_bytes, seen.capacity_bytes),
             bar(sample.socket_bytes.unwrap_or(0), socket),
@@ -35,7 +35,7 @@ pub(super) fn lines(outcome: &Outcome) -> Vec<String> {
     std::iter::once(head).chain(drawn.map(line)).collect()
 }
 
-/// `[######----------]  187 kB`.
+/// `[####----]  187 kB`.
 fn bar(bytes: u64, full: u64) -> String {
     let filled = (bytes.saturating_mul(WIDTH) / full.max(1)).min(WIDTH);
     let filled = usize::try_from(filled).unwrap_or(0);
@@ -49,5 +49,5 @@ fn window(sample: &Sample, server: u64) -> String {
         Some(bytes) => format!("{:>4} kB", bytes.div_ceil(1000)),
         None => "not told".to_owned(),
     };
-    format!("{window:<11}  {}", bar(sample.server_bytes.unwrap_or(0), server))
+    format!("{window:<8}  {}", bar(sample.server_bytes.unwrap_or(0), server))
 }

@@ -12,6 +12,7 @@ mod output;
 mod plain;
 mod plan;
 mod predict;
+mod queues;
 mod screen;
 mod simulate;
 
@@ -60,6 +61,9 @@ pub(super) struct Args {
     /// With how much film it goes on after a freeze [default: as much as at the start]
     #[arg(long, value_name = "TIME")]
     resume: Option<Span>,
+    /// Progressive: what the kernel may keep of the film besides (SO_RCVBUF) [default: the kernel's]
+    #[arg(long, value_name = "BYTES", conflicts_with_all = ["sim", "predict", "udp"])]
+    pub(super) receive_buffer: Option<Amount>,
     /// The film, for exact sizes: a JSON file, or lecture, ladder, short, hour
     #[arg(long, value_name = "FILE|PRESET")]
     film: Option<String>,

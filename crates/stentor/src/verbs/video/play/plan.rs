@@ -19,6 +19,7 @@ use super::Args;
 use super::choosers::{self, Program};
 use super::conditions::Conditions;
 use super::output::Outputs;
+use super::queues;
 use crate::complaint::{Complaint, Exit};
 use crate::drive::impair::Beside;
 use crate::drive::reach::{self, Family};
@@ -28,6 +29,7 @@ use crate::drive::video::play::counsel::Counsel;
 use crate::drive::video::play::script::{Found, Script};
 use crate::drive::video::play::web::Way;
 use crate::drive::video::play::{Plan, Session, crowd, progressive};
+use crate::report::json::video::film as json_film;
 use crate::verbs::link::Link;
 use crate::verbs::seed;
 use crate::verbs::video::film;
@@ -100,16 +102,10 @@ impl Wish {
             }
             None => None,
         };
-        let chooser = match (&args.abr, args.quality) {
-            (Some(command), _) => format!("--abr {command}"),
-            (None, Some(quality)) => format!("fixed:{quality}"),
-            (None, None) if args.manual => "by hand".to_owned(),
-            (None, None) => args.rule.clone(),
-        };
         let config = Config {
             source: url.to_string(),
             fetch: args.fetch.unwrap_or_default(),
-            chooser,
+            chooser: choosers::name(args),
             policy,
             film: args.film.clone(),
             link: link.as_ref().map(|link| link.spec.to_string()),
@@ -275,12 +271,18 @@ impl Wish {
         _bytes: Option<u64>,
     ) -> Result<Done, Complaint> {
         let quality = args.quality.unwrap_or(0);
-        let Some(film) = self.film.clone() else {
-            let what =
-                format!("{} is fetched as one file, and how long it plays is not known", self.url);
-            let next = "--film FILE|PRESET says it: how long each chunk plays, and its size.";
-            return Err(Complaint::usage(what, next));
+        if self.url.scheme() != "http" {
+            let what = format!("{}: progressive play looks into TCP's buffers", self.url);
+            return Err(Complaint::usage(what, "Over TLS they hold records: ask for http."));
+        }
+        let film = match self.film.clone() {
+            Some(film) => film,
+            None => self.film_of_origin(interrupts)?,
         };
+        if quality >= film.qualities() {
+            let what = format!("--quality {quality}: the film has {} qualities", film.qualities());
+            return Err(Complaint::usage(what, "They are counted from 0."));
+        }
         let mut url = self.url.clone();
         if !self.exact {
             url.set_path(&format!("/{quality}/film.mp4"));
@@ -298,7 +300,9 @@ impl Wish {
             film,
             quality,
             policy: self.config.policy,
-            receive_buffer_bytes: None,
+            receive_buffer_bytes: args
+                .receive_buffer
+                .map(|bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX)),
             silence_max: way.silence_max,
             sample_every: SAMPLE_EVERY,
         };
@@ -307,7 +311,37 @@ impl Wish {
             news: &mut |news| outputs.tell(news, false),
             server: &mut || None,
         };
-        Ok(Done::One(Box::new(progressive::play(&plan, &mut company)?)))
+        let mut outcome = progressive::play(&plan, &mut company)?;
+        if !self.exact && !outcome.interrupted {
+            url.set_path("/queues");
+            // Another server has none, and what the player saw is whole without it.
+            let told = Session::new(self.way.clone(), interrupts)?.text(&url, queues::BYTES_MAX);
+            told.iter().for_each(|told| queues::put(told, &plan.path, &mut outcome.samples));
+        }
+        Ok(Done::One(Box::new(outcome)))
+    }
+}
+
+impl Wish {
+    /// What an origin says that it plays; it is asked before anything counts, and without a link.
+    fn film_of_origin(&self, interrupts: &Interrupts) -> Result<Film, Complaint> {
+        let unknown = |url: &Url, why: String| {
+            let what = format!("how long {url} plays is not known: {why}");
+            let next = "--film FILE|PRESET says it: how long each chunk plays, and its size.";
+            Complaint::usage(what, next)
+        };
+        let mut url = self.url.clone();
+        url.set_path("/film.json");
+        let session = Session::new(self.way.clone(), interrupts)?;
+        let text = session.text(&url, json_film::BYTES_MAX).map_err(|mut complaint| {
+            if complaint.exit == Exit::Bad {
+                complaint = unknown(&self.url, complaint.what);
+            }
+            complaint
+        })?;
+        let odd = |error: &dyn std::error::Error| unknown(&self.url, format!("{url}: {error}"));
+        let numbers = json_film::Numbers::read(&text).map_err(|error| odd(&error))?;
+        numbers.film().map_err(|error| odd(&error))
     }
 }
 

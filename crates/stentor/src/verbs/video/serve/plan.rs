@@ -91,6 +91,15 @@ pub(crate) struct Args {
     pub(super) json: bool,
 }
 
+/// The page that plays a film, and what it asks for.
+fn pages(path: &str, page: String) -> BTreeMap<String, Page> {
+    let page = Page { content: "text/html; charset=utf-8", body: page.into() };
+    let file = |File { path, mime, text }: File| {
+        (path.to_owned(), Page { content: mime, body: Bytes::from_static(text.as_bytes()) })
+    };
+    player::FILES.into_iter().map(file).chain([(path.to_owned(), page)]).collect()
+}
+
 impl Args {
     /// The plan these arguments mean; every exchange is told to `log`.
     pub(super) fn plan(&self, log: SyncSender<Exchange>) -> Result<Plan, Complaint> {
@@ -123,24 +132,21 @@ impl Args {
                     "Give a folder with .m3u8 or .mpd in it, or --film for a generated film.";
                 Complaint { next: next.to_owned(), ..complaint }
             })?;
-            return Ok((Source::Folder(folder), BTreeMap::new()));
+            return Ok((
+                Source::Folder(folder),
+                pages(player::PLAYER, player::page("", None, &[])),
+            ));
         }
         let name = self.film();
         let seed = self.seed.map_or(film::SEED, Seed);
         let film = film::read(name, seed)?;
         let refused = |error: String| Complaint::usage(format!("--film {name}: {error}"), "");
         let json = Numbers::of(&film).map_err(|error| refused(error.to_string()))?.text();
-        let page = report::film_page(&film);
+        let page = player::page("/master.m3u8", Some("/film.json"), &report::film_places(&film));
         let catalogue = Catalogue::new(film).map_err(|error| refused(error.to_string()))?;
-        let text = |content, body: String| Page { content, body: body.into() };
-        let mut pages = BTreeMap::from([
-            ("/".to_owned(), text("text/html; charset=utf-8", page)),
-            ("/film.json".to_owned(), text("application/json", json)),
-        ]);
-        for File { path, mime, text } in player::FILES {
-            let body = Bytes::from_static(text.as_bytes());
-            pages.insert(path.to_owned(), Page { content: mime, body });
-        }
+        let mut pages = pages("/", page);
+        let json = Page { content: "application/json", body: json.into() };
+        pages.insert("/film.json".to_owned(), json);
         Ok((Source::Film(Arc::new(catalogue)), pages))
     }
 

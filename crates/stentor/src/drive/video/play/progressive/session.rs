@@ -18,8 +18,9 @@ use crate::drive::video::play::News;
 
 /// Of a full buffer so small a part is played before more is read: a read for each byte would cost
 /// more than it shows.
-const BITE_PART: u64 = 32;
-const BITE_MAX: u64 = 64 << 10;
+const BITE_PART: u64 = 128;
+/// From a full segment on Ethernet to what one read brings.
+const BITES: (u64, u64) = (1460, 64 << 10);
 /// Where no length is announced: how much more than the film's sizes may come.
 const EXCESS_MAX: u64 = 1 << 20;
 
@@ -84,7 +85,7 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Says what is played, and that it was asked for.
+    /// Says what is played, and that it was asked for: one request for all of it.
     pub(super) fn begin(&mut self, company: &mut Company<'_>) {
         (company.news)(News::Film(&self.plan.film));
         let quality = self.plan.quality;
@@ -216,6 +217,7 @@ impl<'a> Session<'a> {
             zero_window,
         };
         let account = Account {
+            began: self.began.epoch,
             found: "a file".to_owned(),
             exact: self.began.announced.is_some(),
             connections: 1,
@@ -266,7 +268,8 @@ impl<'a> Session<'a> {
 
     /// For how much room it is worth to read.
     fn least(&self) -> u64 {
-        let bite = (self.policy.capacity_bytes() / BITE_PART).clamp(1, BITE_MAX);
+        let capacity = self.policy.capacity_bytes();
+        let bite = (capacity / BITE_PART).clamp(BITES.0, BITES.1).min(capacity / 8);
         match self.buffer.is_full() {
             true => bite.min(self.left()).max(1),
             false => 1,

@@ -1,0 +1,72 @@
+//! The real binary: `video play --fetch progressive`, from an origin of its own.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::origin::Origin;
+use crate::program::run;
+
+/// A film of ten chunks of 100 ms, at 8 Mbit/s: a second, and a megabyte.
+fn film() -> std::path::PathBuf {
+    let sizes = vec!["[800000]"; 10].join(",");
+    let json = format!(
+        "{{\"segment_duration_ms\": 100, \"bitrates_kbps\": [8000], \
+         \"segment_sizes_bits\": [{sizes}]}}"
+    );
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("progressive-film.json");
+    fs::write(&path, json).unwrap();
+    path
+}
+
+/// Plays it as told; what it said is a session.
+fn play(origin: &Origin, flags: &[&str]) -> (Option<i32>, Value) {
+    let address = origin.address.to_string();
+    let mut words = vec!["video", "play", &address, "--fetch", "progressive", "-J", "-q"];
+    words.extend(flags);
+    let said = run(&words, b"");
+    let mut report: Value = serde_json::from_slice(&said.out).unwrap_or_else(|error| {
+        panic!("{error}: {}\n{}", said.out(), said.err);
+    });
+    assert!(report["result"]["session"].is_object(), "{report:#}");
+    (said.code, report["result"]["session"].take())
+}
+
+#[test]
+fn a_fast_origin_fills_the_buffer_and_a_slow_link_freezes() {
+    let film = film();
+    let origin = Origin::start(&["--film", film.to_str().unwrap()]);
+    // x > R: the buffer is full before it is played, and TCP holds the origin back.
+    let flags = ["-B", "200ms", "-Q", "100ms", "--receive-buffer", "64Ki"];
+    let (code, session) = play(&origin, &flags);
+    assert_eq!(code, Some(0), "{session:#}");
+    let stream = &session["stream"];
+    assert_eq!(stream["film_bytes"], stream["received_bytes"], "{session:#}");
+    assert!(stream["film_bytes"].as_u64() > Some(1_000_000), "init and boxes are film, too");
+    assert!(session["full_ns"].as_u64().is_some(), "{session:#}");
+    assert_eq!(session["played_ns"], 1_000_000_000, "{session:#}");
+    assert_eq!(session["requests"]["received"], 1, "{session:#}");
+    // x < R: half of the film has come when Q of it is played, and so it freezes.
+    let flags = ["-B", "5s", "-Q", "100ms", "--link", "down:rate=4Mbit", "--seed", "1"];
+    let (code, session) = play(&origin, &flags);
+    assert_eq!(code, Some(0), "{session:#}");
+    assert!(!session["stalls"].as_array().unwrap().is_empty(), "{session:#}");
+    assert_eq!(session["played_ns"], 1_000_000_000, "{session:#}");
+}
+
+#[test]
+fn what_cannot_be_played_so_says_why() {
+    let film = film();
+    let origin = Origin::start(&["--film", film.to_str().unwrap()]);
+    let address = origin.address.to_string();
+    let check = |flags: &[&str], code: i32, expected: &str| {
+        let said =
+            run(&[&["video", "play"], flags, &["--fetch", "progressive", "-q"]].concat(), b"");
+        assert_eq!(said.code, Some(code), "{}", said.err);
+        assert!(said.err.contains(expected), "{}", said.err);
+    };
+    check(&[&address, "--quality", "1"], 2, "the film has 1 qualities");
+    check(&["https://127.0.0.1:1/film.mp4"], 2, "ask for http");
+    let path = format!("http://{address}/nothing.mp4");
+    check(&[&path, "--film", "short"], 1, "404");
+}
