@@ -18,7 +18,7 @@ pub struct Exchange {
     pub at: Moment,
     /// The same by the calendar.
     pub time: SystemTime,
-    /// As written, cut after [`WORDS_MAX`] bytes.
+    /// As written, cut after 512 bytes.
     pub method: String,
     /// What was asked for, as written, cut as well.
     pub path: String,

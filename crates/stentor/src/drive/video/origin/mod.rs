@@ -1,8 +1,8 @@
 //! The origin: HTTP/1.1 of a film or a folder, paced, and faulty on demand.
 //!
-//! [`server`] accepts and keeps the bounds, [`connection`] speaks HTTP with hyper, [`answer`] decides
-//! what a request gets, from [`film`] or [`folder`]; [`content`] makes the bytes as they are sent, and
-//! [`wire`] counts those that the kernel took. What is shown of it is left to the report: pages and
+//! `server` accepts and keeps the bounds, `connection` speaks HTTP with hyper, `answer` decides
+//! what a request gets, from `film` or `folder`; `content` makes the bytes as they are sent, and
+//! `wire` counts those that the kernel took. What is shown of it is left to the report: pages and
 //! texts come with the plan.
 
 mod answer;
