@@ -73,6 +73,8 @@ class Settings {
     for (const [name, value] of this.#address()) {
       if (name !== "quality" && by(name)?.form) { by(name).value = value; }
     }
+    // A rule that there is none of would choose nothing.
+    if (by("rule").selectedIndex < 0) { by("rule").value = "throughput"; }
   }
 
   #changed() {
