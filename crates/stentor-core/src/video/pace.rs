@@ -1,15 +1,15 @@
 //! A rate kept exactly: how much may be sent by now, and when there will be more.
 //!
 //! The clock decides, not the number of turns: a turn that comes late finds more. What is not used,
-//! because there was nothing to send or nobody took it, is lost. Waiting is left to the driver.
+//! because there was nothing to send or nobody took it, is lost: the driver says so, and it waits.
 
 use std::time::Duration;
 
 use crate::moment::Moment;
 use crate::units::BitRate;
 
-/// The most time that is made up for when a turn comes late or the receiver was slow.
-const ARREARS_MAX: Duration = Duration::from_millis(100);
+/// The most time that is made up for when a turn comes late, on a machine that has more to do.
+const ARREARS_MAX: Duration = Duration::from_secs(1);
 /// The bits of a byte, times the nanoseconds of a second.
 const BIT_NS: u128 = 8 * 1_000_000_000;
 
@@ -27,8 +27,8 @@ impl Pace {
         Pace { rate, paid: Moment::START }
     }
 
-    /// Something new is to be sent: it has all of its time before it, and that of what was sent
-    /// before.
+    /// Something new is to be sent, or somebody has begun to take it again: it has all of its time
+    /// before it, and that of what was sent before.
     pub fn begin(&mut self, now: Moment) {
         self.paid = self.paid.max(now);
     }
@@ -39,15 +39,13 @@ impl Pace {
     /// # Errors
     /// The moment from which on there is enough.
     pub fn poll(&mut self, now: Moment, left: u64, piece: Duration) -> Result<u64, Moment> {
-        let arrears = ARREARS_MAX.max(piece.saturating_mul(2));
-        if now.since(self.paid) > arrears {
-            self.paid = Moment::from_nanos(now.as_nanos().saturating_sub(ns(arrears)));
-        }
         let wanted = self.bytes(piece).max(1).min(left);
         let due = self.paid + self.span(wanted);
         if due > now {
             return Err(due);
         }
+        let lost = now.since(due).saturating_sub(ARREARS_MAX);
+        self.paid = self.paid + lost;
         Ok(self.bytes(now.since(self.paid)).clamp(wanted, left.max(wanted)))
     }
 
@@ -105,8 +103,9 @@ mod tests {
     fn every_rate_is_exact_whenever_the_turns_come() {
         for seed in 0..200 {
             let dice = &mut Dice::new(Seed(seed), "pace");
-            let rate = BitRate(1 + dice.below(2_000_000_000));
-            let late_ns = [0, 1_200_000, 40_000_000][usize::try_from(seed % 3).unwrap()];
+            // From a byte in eight seconds on.
+            let rate = BitRate(1 + dice.below([5, 2_000_000_000][usize::from(seed % 4 > 0)]));
+            let late_ns = [0, 1_200_000, 900_000_000][usize::try_from(seed % 3).unwrap()];
             // Ten seconds of it.
             let bytes = (rate.0 * 10 / 8).max(1);
             let exact_ns = u128::from(bytes) * 8_000_000_000 / u128::from(rate.0);
@@ -128,13 +127,16 @@ mod tests {
     }
 
     #[test]
-    fn what_a_slow_receiver_left_is_lost_up_to_a_tenth_of_a_second() {
+    fn what_nobody_took_is_lost() {
         let mut pace = Pace::new(BitRate(8_000_000));
         pace.begin(at(0));
         assert_eq!(pace.poll(at(5), u64::MAX, PIECE), Ok(5000));
         pace.sent(5000);
-        assert_eq!(pace.poll(at(8000), u64::MAX, PIECE), Ok(100_000));
+        assert_eq!(pace.poll(at(900), u64::MAX, PIECE), Ok(895_000));
+        assert_eq!(pace.poll(at(8000), u64::MAX, PIECE), Ok(1_005_000));
         assert_eq!(pace.poll(at(8000), 7, PIECE), Ok(7));
+        pace.begin(at(8000));
+        assert_eq!(pace.poll(at(8000), u64::MAX, PIECE), Err(at(8005)));
     }
 
     #[test]

@@ -22,9 +22,7 @@ pub(super) struct Origin {
 impl Origin {
     /// Starts it with more arguments, and waits until it has said its addresses.
     pub(super) fn start(arguments: &[&str]) -> Origin {
-        let mut command = stentor();
-        command.args(["video", "serve", "-p", "0"]).args(arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = Origin::command(arguments);
         let (sender, log) = channel();
         let err = BufReader::new(child.stderr.take().unwrap());
         thread::spawn(move || {
@@ -42,6 +40,13 @@ impl Origin {
             panic!("no address but {ready:?}: {:?}", log.iter().collect::<Vec<_>>())
         });
         Origin { child, out, log, address }
+    }
+
+    /// Starts the program, and leaves what it says to the test.
+    pub(super) fn command(arguments: &[&str]) -> Child {
+        let mut command = stentor();
+        command.args(["video", "serve", "-p", "0"]).args(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     pub(super) fn url(&self, path: &str) -> String {

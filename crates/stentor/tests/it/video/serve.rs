@@ -1,13 +1,14 @@
 //! The real binary: `video serve`, asked by sockets that speak HTTP by hand.
 
 use std::io::Read;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use stentor_core::seed::{Dice, Seed};
 use stentor_core::video::film::{Film, Plan};
 use stentor_core::video::mp4;
 
-use super::origin::{Origin, Reply};
+use super::origin::{Client, Origin, Reply};
 use crate::program::run;
 
 /// The film of a preset that every origin has without a seed.
@@ -320,6 +321,44 @@ fn the_first_signal_lets_answers_finish_and_the_sums_add_up() {
 }
 
 #[test]
+fn the_summary_and_the_log_are_json_whose_sums_add_up() {
+    let faults = "truncate@/0/1.m4s,404@/0/2.m4s";
+    let mut child = Origin::command(&["--film", "short", "-J", "--log", "json", "--fault", faults]);
+    let mut err = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    // With --json the addresses are notices.
+    std::io::BufRead::read_line(&mut err, &mut line).unwrap();
+    let address = line.split('/').nth(2).unwrap().parse().unwrap();
+    assert_eq!(Client::new(address).get("/0/0.m4s").status, 200);
+    let mut cut = Client::new(address);
+    cut.send("GET /0/1.m4s HTTP/1.1\r\nHost: test\r\n\r\n");
+    cut.rest();
+    assert_eq!(Client::new(address).get("/0/2.m4s").status, 404);
+    assert_eq!(Client::new(address).ask("GET", "/0/3.m4s", "Range: bytes=5-9\r\n").status, 206);
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
+    );
+    let (mut said, mut log) = (String::new(), String::new());
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    err.read_to_string(&mut log).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let object: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let result = &object["result"];
+    let sum = |key: &str| -> u64 {
+        result[key].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum()
+    };
+    assert_eq!(object["schema"], "stentor.video-serve/1");
+    assert_eq!((&object["config"]["film"], &object["ok"]), (&"short".into(), &true.into()));
+    assert_eq!((result["requests"].as_u64(), sum("ended"), sum("statuses")), (Some(4), 4, 4));
+    assert_eq!((&result["faults"], &result["ended"]["fault"]), (&2.into(), &1.into()));
+    let lines: Vec<serde_json::Value> =
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let sent: u64 = lines.iter().map(|line| line["sent_bytes"].as_u64().unwrap()).sum();
+    assert_eq!((lines.len(), Some(sent)), (4, result["sent_bytes"].as_u64()), "{log}");
+    assert_eq!(lines[3]["range"], serde_json::json!([5, 9]), "{log}");
+}
+
+#[test]
 fn answers_that_take_too_long_are_cut_when_it_ends() {
     for signals in 1..=2 {
         let drain = if signals == 1 { "50ms" } else { "1h" };
@@ -335,6 +374,21 @@ fn answers_that_take_too_long_are_cut_when_it_ends() {
         assert_eq!(status.code(), Some(if signals == 1 { 0 } else { 130 }), "{summary}");
         assert!(summary.contains("1 stopped"), "{summary}");
     }
+}
+
+#[test]
+fn a_film_whose_chunks_have_no_room_for_their_pictures_is_refused() {
+    let path = std::env::temp_dir().join(format!("stentor-tiny-{}.json", std::process::id()));
+    let json = r#"{"segment_duration_ms":1000,"bitrates_kbps":[1],"segment_sizes_bits":[[1000]]}"#;
+    std::fs::write(&path, json).unwrap();
+    let said = run(&["video", "serve", "--film", path.to_str().unwrap()], b"");
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(said.code, Some(2));
+    assert!(
+        said.err.contains("chunk 0 has 125 bytes in quality 0, and its pictures need"),
+        "{}",
+        said.err
+    );
 }
 
 #[test]

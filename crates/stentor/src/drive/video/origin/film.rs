@@ -105,7 +105,7 @@ fn number(text: &str) -> Option<usize> {
 fn check(film: &Film) -> Result<(), ChunkError> {
     let longest = film.chunks().iter().map(|chunk| chunk.duration).max().unwrap_or_default();
     // A picture takes less than 64 bytes with its entry in the table, and the card less than 16 KiB.
-    let enough = 16 << 10 | u64::from(mp4::pictures(longest)) << 6;
+    let enough = (16 << 10) + u64::from(mp4::pictures(longest)) * 64;
     for (index, chunk) in film.chunks().iter().enumerate() {
         for (quality, bytes) in chunk.bytes.iter().enumerate() {
             if *bytes < enough {

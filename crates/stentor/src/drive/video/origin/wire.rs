@@ -253,7 +253,10 @@ impl Ledger {
     /// Of everything that hyper held, `left` bytes are still not taken.
     fn wrote(&self, left: usize) {
         let mut book = self.book();
-        book.blocked = None;
+        if let (Some(_), Some(pace)) = (book.blocked.take(), &mut book.pace) {
+            // What the client did not take in its time is no credit.
+            pace.begin(now());
+        }
         book.sent = book.pulled.saturating_sub(u64::try_from(left).unwrap_or(u64::MAX));
         let mut done = Vec::new();
         while let Some(first) = book.open.front() {
