@@ -65,7 +65,11 @@ impl Run {
         let file = File::create(&report).map_err(failed)?;
         let mut players = Command::new(&stentor);
         players.args(["video", "play", "-q", "-J", "--rule", "fixed:0"]);
-        players.args(["--clients", &self.players.to_string(), &format!("http://{address}")]);
+        players.args([
+            "--clients",
+            &self.players.to_string(),
+            &format!("http://{address}/master.m3u8"),
+        ]);
         players.stdin(Stdio::null()).stdout(file);
         let (before_s, origin_before) = (children_s()?, watch::cpu_ns(origin.pid())?);
         let from = Instant::now();
@@ -79,6 +83,9 @@ impl Run {
         let _ = std::fs::remove_file(&report);
         let told: Value = serde_json::from_slice(&text?)
             .map_err(|error| format!("report of video play, {status:?}: {error}"))?;
+        if let Some(error) = told.pointer("/error").and_then(Value::as_str) {
+            return Err(format!("video play, {status:?}: {error}"));
+        }
         Ok(self.row(&told, took_s, origin_s, players_s))
     }
 

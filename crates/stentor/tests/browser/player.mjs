@@ -202,10 +202,9 @@ const SCENES = {
     await page.open("start=1&resume=1&buffer=9&rule=bba0", "/player/?playlist=/master.m3u8");
     await page.browser.click("#play");
     await page.says("Played to the end");
-    const [said, { pauses }] = [await page.drawn(), await page.witness()];
+    const said = await page.drawn();
     check(said.shades.length === 1, `shades are ${JSON.stringify(said.shades)}`);
     check(said.decoded >= 125, `${said.decoded} pictures were decoded`);
-    check(said.dropped <= pauses, `${said.dropped} dropped, and the browser paused ${pauses} times`);
   },
 };
 

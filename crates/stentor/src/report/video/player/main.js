@@ -73,6 +73,8 @@ class Settings {
     for (const [name, value] of this.#address()) {
       if (name !== "quality" && by(name)?.form) { by(name).value = value; }
     }
+    // A rule that there is none of would choose nothing.
+    if (by("rule").selectedIndex < 0) { by("rule").value = "throughput"; }
   }
 
   #changed() {
@@ -104,6 +106,8 @@ class Showing {
   #trouble = null;
   /** Whether the last request failed. */
   #failing = false;
+  /** When it was over. */
+  #over_s = null;
 
   constructor(film, settings, video, chart) {
     [this.#film, this.#settings, this.#video, this.#chart] = [film, settings, video, chart];
@@ -171,7 +175,9 @@ class Showing {
 
   draw() {
     const { now_s, level_s, held, phase } = this.#player;
-    const until_s = this.#record.ended_s ?? now_s;
+    // Time goes on after the end, and nothing happens in it any more.
+    if (this.over) { this.#over_s ??= now_s; }
+    const until_s = this.#over_s ?? now_s;
     const rates_bps = this.#film.qualities.map(({ rate_bps }) => rate_bps);
     if (this.#record.points.length > 0) {
       const shown = { now_s: until_s, level_s, settings: this.#settings, rates_bps };

@@ -63,6 +63,11 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+/// One of so many places.
+fn place(dice: &mut Dice, count: u64) -> usize {
+    usize::try_from(dice.below(count)).unwrap()
+}
+
 fn some_film(dice: &mut Dice) -> Film {
     let mut kbps = 0;
     let mut rate = || {
@@ -70,14 +75,14 @@ fn some_film(dice: &mut Dice) -> Film {
         BitRate(kbps * 1000)
     };
     let rates = vec![rate(), rate(), rate(), rate()];
-    let (chunk, count) = (ms(500 + 500 * dice.below(8)), 20 + dice.below(40) as usize);
+    let (chunk, count) = (ms(500 + 500 * dice.below(8)), 20 + place(dice, 40));
     Plan { rates, chunk, count, variation: 0.5 }.generate(dice).unwrap()
 }
 
 /// A film at a constant rate, as core says it plays in whole chunks.
 fn prediction(dice: &mut Dice) -> Value {
     let film = some_film(dice);
-    let quality = dice.below(4) as usize;
+    let quality = place(dice, 4);
     let arrival = BitRate(film.rates()[quality].0 * (50 + dice.below(120)) / 100);
     let (capacity, start) = (ms(8000 + dice.below(20_000)), ms(dice.below(8000)));
     let resume = ms(dice.below(8000));
@@ -121,13 +126,14 @@ fn formula(dice: &mut Dice) -> Value {
 /// What two rules of core choose, with downloads and levels by chance.
 fn session(dice: &mut Dice) -> Value {
     let film = some_film(dice);
-    let capacity = ms(10_000 + dice.below(20_000));
+    let capacity_ms = 10_000 + dice.below(20_000);
+    let capacity = ms(capacity_ms);
     let rules = ["throughput", "bba0"].map(|name| (name, Rule::named(name, &film).unwrap()));
     let mut rules = rules.map(|(name, rule)| (name, rule, None));
     let mut estimator = Estimator::default();
     let mut steps = Vec::new();
     for chunk in 0..film.chunks().len() {
-        let level = ms(dice.below(capacity.as_millis() as u64));
+        let level = ms(dice.below(capacity_ms));
         let mut expected = json!({});
         for (name, rule, last) in &mut rules {
             let estimate = estimator.estimate();
@@ -137,7 +143,7 @@ fn session(dice: &mut Dice) -> Value {
             *last = Some(quality);
         }
         let (latency, body) = (ms(5 + dice.below(200)), ms(100 + dice.below(3000)));
-        let bytes = film.bytes(chunk, dice.below(4) as usize);
+        let bytes = film.bytes(chunk, place(dice, 4));
         let total = latency + body;
         let download = Download { chunk, quality: 0, size_bytes: bytes, bytes, latency, total };
         estimator.feed(&download, seconds(film.duration(chunk)));
