@@ -25,6 +25,7 @@ mod header;
 mod latency;
 #[cfg(target_os = "linux")]
 mod loss;
+mod manifest;
 mod nonblocking;
 mod overhead;
 mod page;
@@ -154,6 +155,7 @@ const LESSONS: &[Lesson] = &[
     lesson!(19, "qualify", Price, qualify::play),
     lesson!(21, "fetch", Applications, fetch::play),
     lesson!(22, "peer", Applications, peer::play),
+    lesson!(24, "manifest", Applications, manifest::play),
 ];
 
 /// Names and numbers, so that the parser refuses others and names the nearest.
