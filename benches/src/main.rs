@@ -82,8 +82,9 @@ fn main() -> ExitCode {
             let options = all::Options { quick, write, only: only.to_vec() };
             limit(LIMIT_ALL, LIMIT_ALL_QUICK).and_then(|()| all::measure(&options))
         }
-        Some((name, parts)) if name == "video" && !write => {
-            limit(LIMIT, LIMIT_QUICK).and_then(|()| video::measure(parts, quick))
+        Some((name, only)) if name == "video" && !write => {
+            let measure = |()| video::measure(quick, only);
+            limit(LIMIT, LIMIT_QUICK).and_then(measure)
         }
         Some((name, [])) if !write && known(name).is_some() => {
             let measure = known(name).map(|(.., measure)| measure);
@@ -96,12 +97,9 @@ fn main() -> ExitCode {
                 "       cargo run --release -p stentor-bench -- all [--quick] [--write] [CLASS...]\n"
             );
             eprintln!("  all        every workload beside its peers; --write renews the documents");
+            eprintln!("  video      stored video: parts that can be named");
             for (name, shows, _) in MEASUREMENTS {
                 eprintln!("  {name:<10} {shows}");
-            }
-            eprintln!("  video      stored video; all its parts, or one:");
-            for (name, shows, _) in video::PARTS {
-                eprintln!("    {name:<8} {shows}");
             }
             return ExitCode::from(2);
         }

@@ -530,3 +530,6 @@ impl Faults {
         lower.or_else(higher).unwrap_or(quality)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,3 +5,4 @@ pub mod get;
 pub mod origin;
 pub mod outcome;
 pub mod play;
+pub mod simulation;

@@ -1,5 +1,6 @@
 //! What a session came to, live or simulated: what happened, what both buffers held, how good it was.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use stentor_core::moment::Moment;
@@ -43,8 +44,8 @@ pub enum Fetch {
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// What was played, as far as the player knew it: sizes are those of the declared rates where a
-    /// manifest does not give them.
-    pub film: Film,
+    /// manifest does not give them. Many players share one.
+    pub film: Arc<Film>,
     /// How much was buffered, and when playing began.
     pub policy: Policy,
     /// What happened, in order of time; moments count from the first request for film.

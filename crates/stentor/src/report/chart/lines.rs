@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::axis::{Ruler, values};
+use super::axis::{Axis, Ruler, values};
 use super::thin::thinned;
-use super::{Chart, Form, Mark, On, Series, escape, extent, pixel, text};
+use super::{Chart, Form, Mark, On, Series, Span, escape, extent, pixel, text};
 use crate::report::ladder::lines::fit;
 
 /// Ticks on an axis, about: on the lower one by its width in pixels.
@@ -26,31 +26,52 @@ pub(super) fn body(chart: &Chart) -> String {
     text(&mut body, 18.0, 26.0, "title", &chart.title);
     text(&mut body, 18.0, 44.0, "faint", &chart.y.label);
     bands(&mut body, chart, &plot);
-    grid(&mut body, chart, &plot);
-    if values(&chart.series, |point| point.1).next().is_none() {
-        let (x, y) = ((plot.left + plot.right) / 2.0, (plot.top + plot.bottom) / 2.0);
-        text(&mut body, x, y, "faint middle", "nothing was measured");
+    x_grid(&mut body, &plot, true);
+    if !chart.x.label.is_empty() {
+        text(&mut body, plot.right, plot.bottom + 33.0, "faint right", &chart.x.label);
+    }
+    if is_empty(chart) {
+        y_grid(&mut body, &plot);
+        nothing(&mut body, &plot);
         return body;
     }
-    // The lower columns in front of those that stand on them, and lines in front of all.
-    let columns = |series: &&Series| series.form == Form::Columns;
-    for series in stacked.iter().rev().filter(columns) {
-        draw(&mut body, series, &plot);
-    }
-    for series in stacked.iter().filter(|series| !columns(series)) {
-        draw(&mut body, series, &plot);
-    }
-    band_labels(&mut body, chart, &plot);
-    for mark in &chart.marks {
-        draw_mark(&mut body, mark, &plot);
-    }
-    names(&mut body, &stacked, &plot);
+    within(&mut body, chart, &stacked, &plot);
     slots(&mut body, chart, &plot);
     body
 }
 
+/// Whether there is nothing to draw.
+pub(super) fn is_empty(chart: &Chart) -> bool {
+    chart.spans.is_empty() && values(&chart.series, |point| point.1).next().is_none()
+}
+
+/// Says that there is nothing to draw.
+pub(super) fn nothing(body: &mut String, plot: &Plot) {
+    let (x, y) = ((plot.left + plot.right) / 2.0, (plot.top + plot.bottom) / 2.0);
+    text(body, x, y, "faint middle", "nothing was measured");
+}
+
+/// What is drawn within the frame, and the names beside it.
+pub(super) fn within(body: &mut String, chart: &Chart, stacked: &[Series], plot: &Plot) {
+    y_grid(body, plot);
+    chart.spans.iter().for_each(|span| draw_span(body, span, plot));
+    // The lower columns in front of those that stand on them, and lines in front of all.
+    let columns = |series: &&Series| series.form == Form::Columns;
+    for series in stacked.iter().rev().filter(columns) {
+        draw(body, series, plot);
+    }
+    for series in stacked.iter().filter(|series| !columns(series)) {
+        draw(body, series, plot);
+    }
+    band_labels(body, chart, plot);
+    for mark in &chart.marks {
+        draw_mark(body, mark, plot);
+    }
+    names(body, stacked, plot);
+}
+
 /// The series with each column as high as it and those under it.
-fn stacked(series: &[Series]) -> Cow<'_, [Series]> {
+pub(super) fn stacked(series: &[Series]) -> Cow<'_, [Series]> {
     if series.iter().filter(|series| series.form == Form::Columns).count() < 2 {
         return Cow::Borrowed(series);
     }
@@ -72,12 +93,12 @@ fn stacked(series: &[Series]) -> Cow<'_, [Series]> {
 }
 
 /// The plot's frame in pixels, and its axes.
-struct Plot {
-    left: f64,
-    right: f64,
-    top: f64,
-    bottom: f64,
-    x: Ruler,
+pub(super) struct Plot {
+    pub(super) left: f64,
+    pub(super) right: f64,
+    pub(super) top: f64,
+    pub(super) bottom: f64,
+    pub(super) x: Ruler,
     y: Ruler,
     x_ticks: Vec<(f64, String)>,
     y_ticks: Vec<(f64, String)>,
@@ -85,10 +106,18 @@ struct Plot {
 
 impl Plot {
     fn of(chart: &Chart, drawn: &[Series]) -> Plot {
+        Plot::over(&chart.x, chart, drawn)
+    }
+
+    /// The frame of a chart that has another's axis of x.
+    pub(super) fn over(x: &Axis, chart: &Chart, drawn: &[Series]) -> Plot {
         let limits =
             |on: On| chart.marks.iter().filter(move |mark| mark.on == on).map(|mark| mark.at);
-        let x = Ruler::new(&chart.x, values(drawn, |point| point.0));
-        let y = values(drawn, |point| point.1).chain(limits(On::Y));
+        let spans = &chart.spans;
+        let ends = spans.iter().flat_map(|span| [span.from, span.to]);
+        let x = Ruler::new(x, values(drawn, |point| point.0).chain(ends));
+        let highs = spans.iter().map(|span| span.high);
+        let y = values(drawn, |point| point.1).chain(limits(On::Y)).chain(highs);
         let y = Ruler::new(&chart.y, y).with_headroom(Y_TICKS);
         let (x_ticks, y_ticks) = (x.ticks(chart.width / X_TICK_PIXELS), y.ticks(Y_TICKS));
         let widest = |words: &mut dyn Iterator<Item = &str>| words.map(extent).fold(0.0, f64::max);
@@ -113,11 +142,11 @@ impl Plot {
         }
     }
 
-    fn x(&self, value: f64) -> f64 {
+    pub(super) fn x(&self, value: f64) -> f64 {
         self.left + self.x.at(value) * (self.right - self.left)
     }
 
-    fn y(&self, value: f64) -> f64 {
+    pub(super) fn y(&self, value: f64) -> f64 {
         self.bottom - self.y.at(value) * (self.bottom - self.top)
     }
 
@@ -158,23 +187,45 @@ fn band_labels(body: &mut String, chart: &Chart, plot: &Plot) {
     }
 }
 
-fn grid(body: &mut String, chart: &Chart, plot: &Plot) {
+/// Lines at the ticks of y, with their words.
+fn y_grid(body: &mut String, plot: &Plot) {
     let (left, right) = (pixel(plot.left), pixel(plot.right));
     for (value, words) in &plot.y_ticks {
         let y = plot.y(*value);
         let _ = writeln!(body, "<path class=\"grid\" d=\"M{left} {}H{right}\"/>", pixel(y));
         text(body, plot.left - 8.0, y + 4.0, "tick right", words);
     }
+}
+
+/// The axis of x and lines at its ticks, with or without words.
+pub(super) fn x_grid(body: &mut String, plot: &Plot, worded: bool) {
     let (top, bottom) = (pixel(plot.top), pixel(plot.bottom));
     for (value, words) in &plot.x_ticks {
         let x = plot.x(*value);
         let _ = writeln!(body, "<path class=\"grid\" d=\"M{} {top}V{bottom}\"/>", pixel(x));
-        text(body, x, plot.bottom + 16.0, "tick middle", words);
+        if worded {
+            text(body, x, plot.bottom + 16.0, "tick middle", words);
+        }
     }
+    let (left, right) = (pixel(plot.left), pixel(plot.right));
     let _ = writeln!(body, "<path class=\"axis\" d=\"M{left} {bottom}H{right}\"/>");
-    if !chart.x.label.is_empty() {
-        text(body, plot.right, plot.bottom + 33.0, "faint right", &chart.x.label);
-    }
+}
+
+/// A stretch of x at a height; one that would be too thin to be seen is a pixel wide and high.
+fn draw_span(body: &mut String, span: &Span, plot: &Plot) {
+    let (from, to) = (plot.x(span.from), plot.x(span.to));
+    let (top, bottom) = (plot.y(span.high), plot.y(span.low));
+    let (hue, label) = (span.hue.class(), escape(&span.label));
+    let _ = writeln!(
+        body,
+        "<g class=\"{hue}\"><title>{label}</title><rect class=\"span\" opacity=\"{}\" x=\"{}\" \
+         y=\"{}\" width=\"{}\" height=\"{}\"/></g>",
+        pixel(span.strength.clamp(0.1, 1.0)),
+        pixel(from),
+        pixel(top),
+        pixel((to - from).max(1.0)),
+        pixel((bottom - top).max(1.0)),
+    );
 }
 
 fn draw(body: &mut String, series: &Series, plot: &Plot) {
@@ -210,7 +261,7 @@ fn curve(body: &mut String, class: &str, path: &str) {
     }
 }
 
-fn dot(body: &mut String, (x, y): (f64, f64)) {
+pub(super) fn dot(body: &mut String, (x, y): (f64, f64)) {
     let _ =
         writeln!(body, "<circle class=\"point\" cx=\"{}\" cy=\"{}\" r=\"3\"/>", pixel(x), pixel(y));
 }
@@ -337,7 +388,18 @@ fn names(body: &mut String, drawn: &[Series], plot: &Plot) {
 
 /// Upright stretches that say, under a pointer, the values there.
 fn slots(body: &mut String, chart: &Chart, plot: &Plot) {
-    let mut places: Vec<f64> = values(&chart.series, |point| point.0).collect();
+    for (at, stretch) in places(values(&chart.series, |point| point.0), plot) {
+        slot(body, chart, plot, at, stretch);
+    }
+}
+
+/// Where a pointer can ask: the value and its pixel, and the pixels from which and up to which it is
+/// the nearest.
+pub(super) fn places(
+    values: impl Iterator<Item = f64>,
+    plot: &Plot,
+) -> Vec<((f64, f64), (f64, f64))> {
+    let mut places: Vec<f64> = values.collect();
     places.sort_by(f64::total_cmp);
     places.dedup();
     let every = places.len().div_ceil(SLOTS_MAX).max(1);
@@ -347,11 +409,12 @@ fn slots(body: &mut String, chart: &Chart, plot: &Plot) {
         Some([left, right]) => Some(f64::midpoint(*left, *right)),
         _ => None,
     };
-    for (number, (place, x)) in places.iter().zip(&pixels).enumerate() {
+    let stretch = |(number, (place, x)): (usize, (&f64, &f64))| {
         let from = number.checked_sub(1).and_then(between).unwrap_or(plot.left);
         let to = between(number).unwrap_or(plot.right);
-        slot(body, chart, plot, (*place, *x), (from, to));
-    }
+        ((*place, *x), (from, to))
+    };
+    places.iter().zip(&pixels).enumerate().map(stretch).collect()
 }
 
 fn slot(body: &mut String, chart: &Chart, plot: &Plot, at: (f64, f64), (from, to): (f64, f64)) {
@@ -359,9 +422,7 @@ fn slot(body: &mut String, chart: &Chart, plot: &Plot, at: (f64, f64), (from, to
     let mut said = chart.x.unit.said(at.0);
     let mut dots = String::new();
     for series in &chart.series {
-        let before = series.points.partition_point(|(x, _)| *x <= at.0);
-        let point = before.checked_sub(1).and_then(|place| series.points.get(place));
-        let Some(&(_, y)) = point.filter(|(_, y)| y.is_finite()) else { continue };
+        let Some(y) = series.at(at.0) else { continue };
         let _ = write!(said, "\n{} {}", series.name, chart.y.unit.said(y));
         if series.form == Form::Columns {
             continue;

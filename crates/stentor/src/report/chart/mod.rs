@@ -1,5 +1,6 @@
 //! Charts as SVG, for every verb that measures: [`Chart`] draws series over time or as a curve of
-//! percentiles, [`Bars`] compares, [`sparkline`] fits into a line of text.
+//! percentiles, [`Panels`] several below one another over the same time, [`Bars`] compares,
+//! [`sparkline`] fits into a line of text.
 //!
 //! A chart is a value: fill it in, then take [`Chart::svg`], a file that stands alone, or
 //! [`Chart::figure`], for a page that has [`style`] in its head. Both are light or dark with the
@@ -9,6 +10,7 @@
 mod axis;
 mod bars;
 mod lines;
+mod panels;
 mod spark;
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,7 @@ mod thin;
 
 pub use self::axis::{Axis, Scale, Unit};
 pub use self::bars::{Bar, Bars};
+pub use self::panels::Panels;
 pub use self::spark::sparkline;
 
 use std::fmt::Write;
@@ -51,6 +54,8 @@ pub struct Chart {
     pub bands: Vec<Band>,
     /// Lines at one value across the chart.
     pub marks: Vec<Mark>,
+    /// Stretches of x at a height, behind the series.
+    pub spans: Vec<Span>,
 }
 
 impl Default for Chart {
@@ -65,6 +70,7 @@ impl Default for Chart {
             series: Vec::new(),
             bands: Vec::new(),
             marks: Vec::new(),
+            spans: Vec::new(),
         }
     }
 }
@@ -80,6 +86,15 @@ pub struct Series {
     pub form: Form,
     /// `(x, y)` with x ascending, in the units of the axes. A y that is not finite is a gap.
     pub points: Vec<(f64, f64)>,
+}
+
+impl Series {
+    /// The value that holds at `x`: that of the last point up to it; `None` in a gap.
+    fn at(&self, x: f64) -> Option<f64> {
+        let before = self.points.partition_point(|(place, _)| *place <= x);
+        let point = before.checked_sub(1).and_then(|place| self.points.get(place));
+        point.map(|(_, y)| *y).filter(|y| y.is_finite())
+    }
 }
 
 /// A colour by its place or its meaning; light and dark have their own shades of each.
@@ -147,6 +162,25 @@ pub struct Band {
     pub label: String,
     /// Colour.
     pub hue: Hue,
+}
+
+/// A stretch of x at a height: a block on a time line.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Span {
+    /// Where it begins, in the unit of x.
+    pub from: f64,
+    /// Where it ends.
+    pub to: f64,
+    /// Its lower edge, in the unit of y.
+    pub low: f64,
+    /// Its upper edge.
+    pub high: f64,
+    /// What it is, told to a pointer.
+    pub label: String,
+    /// Colour.
+    pub hue: Hue,
+    /// How strong the colour is: 0 hardly seen, 1 full.
+    pub strength: f64,
 }
 
 /// A line at one value across the chart.

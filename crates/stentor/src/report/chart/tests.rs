@@ -34,6 +34,7 @@ fn small() -> Chart {
             Mark { on: On::X, at: 1e9, label: "stall".into(), hue: Hue::Bad },
             Mark { on: On::Y, at: 5e6, label: "p99 at most 5 ms".into(), hue: Hue::Third },
         ],
+        spans: Vec::new(),
     }
 }
 
@@ -61,6 +62,55 @@ fn a_small_chart() {
 #[test]
 fn three_bars() {
     insta::assert_snapshot!(three().svg().replace(style(), "..."));
+}
+
+/// Two panels and blocks over the same time.
+fn panels() -> Panels {
+    let span = Span {
+        from: 2e8,
+        to: 9e8,
+        low: 1.0,
+        high: 2.0,
+        label: "chunk 1".into(),
+        hue: Hue::First,
+        strength: 0.5,
+    };
+    let blocks = Chart { series: Vec::new(), spans: vec![span], ..small() };
+    Panels {
+        title: "Two & a half".into(),
+        subtitle: "over the same time".into(),
+        about: "One below the other.".into(),
+        charts: vec![small(), Chart { title: "Blocks".into(), ..blocks }],
+        bands: vec![Band { from: 0.0, to: 1e9, label: "stalled".into(), hue: Hue::Bad }],
+    }
+}
+
+#[test]
+fn panels_share_their_time() {
+    let drawn = panels().svg();
+    check(&drawn, "Two & a half");
+    let document = Document::parse(&drawn).unwrap();
+    let of = |class: &'static str| {
+        document.descendants().filter(move |node| node.attribute("class") == Some(class))
+    };
+    let number = |node: roxmltree::Node<'_, '_>, name: &str| -> f64 {
+        node.attribute(name).unwrap().parse().unwrap()
+    };
+    // 0.7 of 2 s, in both panels the same frame; a shade goes through both.
+    let (span, band) = (of("span").next().unwrap(), of("band").next().unwrap());
+    assert!((number(span, "width") / number(band, "width") - 0.7).abs() < 0.01);
+    assert!(number(band, "height") > f64::from(2 * small().height));
+    // A pointer is told of the first panel everywhere; blocks answer for themselves.
+    let told = of("readout").map(|node| node.text().unwrap()).collect::<Vec<_>>();
+    assert!(told.contains(&"1 s   p50 200 us   p99 1 s   lost 400 us"), "{told:?}");
+    assert_eq!(of("catch").count(), told.len());
+    check(&Panels::default().svg(), "");
+    check(
+        &panels().figure("two").replace("<figure>\n", "").replace("</figure>\n", ""),
+        "Two & a half",
+    );
+    let empty = Panels { charts: vec![Chart::default(), Chart::default()], ..Panels::default() };
+    assert_eq!(empty.svg().matches("nothing was measured").count(), 2);
 }
 
 /// Fails unless the picture is well-formed XML that says its title and names no NaN.

@@ -2,8 +2,7 @@
 
 use schemars::{JsonSchema, Schema, schema_for};
 
-use super::video::check;
-use super::{Envelope, fetch, impair, learn, load, peer, qualify, send, serve};
+use super::{Envelope, fetch, impair, learn, load, peer, qualify, send, serve, video};
 
 /// Every schema by name and version: `stentor.send/1`.
 pub fn all() -> Vec<(&'static str, Schema)> {
@@ -16,12 +15,23 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         of::<qualify::Config, qualify::Outcome>(qualify::SCHEMA),
         of::<send::Config, send::Outcome>(send::SCHEMA),
         of::<serve::Config, serve::Outcome>(serve::SCHEMA),
-        of::<check::Config, check::Result>(check::SCHEMA),
+        of::<video::check::Config, video::check::Result>(video::check::SCHEMA),
+        line::<video::events::Line>(video::events::SCHEMA),
+        of::<video::play::Config, video::play::Outcome>(video::play::SCHEMA),
+        of::<video::predict::Config, video::predict::Outcome>(video::predict::SCHEMA),
+        of::<video::sabre::Config, video::sabre::Outcome>(video::sabre::SCHEMA),
     ]
 }
 
 fn of<C: JsonSchema, R: JsonSchema>(name: &'static str) -> (&'static str, Schema) {
     let mut schema = schema_for!(Envelope<C, R>);
+    schema.insert("title".to_owned(), name.into());
+    (name, schema)
+}
+
+/// The schema of lines that stand without an envelope.
+fn line<L: JsonSchema>(name: &'static str) -> (&'static str, Schema) {
+    let mut schema = schema_for!(L);
     schema.insert("title".to_owned(), name.into());
     (name, schema)
 }

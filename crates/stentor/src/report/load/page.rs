@@ -1,7 +1,6 @@
 //! A run of `load` as one HTML file: its figures, its charts, and what was asked for.
 //!
-//! It needs no network, asks for none (its own policy forbids it), and has no script. It is
-//! well-formed XML too.
+//! It has no script; what is around it is `report::page::shell`'s.
 
 use std::fmt::Write;
 
@@ -10,6 +9,7 @@ use super::troubles::troubles;
 use super::{Head, PERCENTILES, cautions, charts, failing, said};
 use crate::drive::load::outcome::{Config, Outcome};
 use crate::report::chart::{self, Unit};
+use crate::report::page::shell::{self, Shell};
 use crate::report::svg::escape;
 
 /// Makes the page; runs added up from logs have no one config.
@@ -24,18 +24,9 @@ pub fn html(head: &Head, config: Option<&Config>, outcome: &Outcome) -> String {
         became(&mut body, outcome);
     }
     asked(&mut body, head, config);
-    let style = format!("{}{}", chart::style(), include_str!("load.css"));
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n\
-         <meta charset=\"utf-8\"/>\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
-         style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\"/>\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-         <meta name=\"color-scheme\" content=\"light dark\"/>\n\
-         <title>stentor load {}</title>\n<style>{style}</style>\n</head>\n\
-         <body class=\"stentor\">\n{body}</body>\n</html>\n",
-        escape(&head.target)
-    )
+    let title = format!("stentor load {}", head.target);
+    let styles = [chart::style(), shell::REPORT];
+    Shell { title: &title, styles: &styles, body: &body, script: None }.html()
 }
 
 /// The latency over time alone, as a picture that stands alone.

@@ -1,11 +1,12 @@
 //! The ladder of a traced run as one HTML file: the pictures of [`super::svg`], and all header fields
 //! on hover or focus, ties on click, a filter for conversations.
 //!
-//! It needs no network and asks for none (its own policy forbids it). Payloads, paths and commands
-//! are hostile input: they reach the page as escaped text or as JSON that holds no markup, and the
-//! script sets text, never markup.
+//! Payloads, paths and commands are hostile input: they reach the page as escaped text or as JSON
+//! that holds no markup, and the script sets text, never markup. What is around this page and every
+//! other is in [`shell`].
 
 mod details;
+pub mod shell;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use std::fmt::Write;
 
 use stentor_core::timeline::ladder::{Group, Ladder};
 
+use self::shell::Shell;
 use super::ladder::words;
 use super::svg::{self, STYLE, WIDTH, escape};
 
@@ -41,25 +43,18 @@ pub fn html(ladder: &Ladder, rows_max: usize) -> String {
     let height = svg::legend(&mut legend, ladder, 16) + 8;
     let details = details::json(ladder, &drawn);
     let head = head(ladder);
-    let style = format!("{STYLE}{}", include_str!("page.css"));
-    let script = include_str!("page.js");
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n\
-         <meta charset=\"utf-8\"/>\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
-         style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\"/>\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-         <meta name=\"color-scheme\" content=\"light dark\"/>\n\
-         <title>stentor trace</title>\n<style>{style}</style>\n</head>\n\
-         <body class=\"stentor\">\n{head}<main>\n{sections}{missing}\
+    let body = format!(
+        "{head}<main>\n{sections}{missing}\
          <svg width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\
          <title>What the lines mean</title>{legend}</svg>\n</main>\n\
          <aside id=\"details\" aria-live=\"polite\"><p id=\"hint\">Point at a call or a packet, or go \
          there with Tab: its fields stand here. Click or Enter shows what it is tied to; Escape lets \
          go.</p></aside>\n\
-         <script type=\"application/json\" id=\"data\">{details}</script>\n\
-         <script>//<![CDATA[\n{script}//]]></script>\n</body>\n</html>\n"
-    )
+         <script type=\"application/json\" id=\"data\">{details}</script>\n"
+    );
+    let styles = [STYLE, include_str!("page.css")];
+    let script = Some(include_str!("page.js"));
+    Shell { title: "stentor trace", styles: &styles, body: &body, script }.html()
 }
 
 fn head(ladder: &Ladder) -> String {

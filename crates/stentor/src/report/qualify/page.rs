@@ -1,13 +1,13 @@
 //! A run of `qualify` as one HTML file: the verdicts, the figures, the delay over time.
 //!
-//! It needs no network, asks for none (its own policy forbids it), and has no script. It is
-//! well-formed XML too.
+//! It has no script; what is around it is `report::page::shell`'s.
 
 use std::fmt::Write;
 
 use super::{Report, charts, figures, held, said};
 use crate::report::chart;
 use crate::report::json::utc;
+use crate::report::page::shell::{self, Shell};
 use crate::report::svg::escape;
 
 /// Makes the page.
@@ -19,23 +19,9 @@ pub fn html(report: &Report<'_>) -> String {
     for note in report.notes() {
         let _ = writeln!(body, "<p class=\"warning\">{}</p>", escape(&note));
     }
-    let style = format!(
-        "{}{}{}",
-        chart::style(),
-        include_str!("../load/load.css"),
-        include_str!("qualify.css")
-    );
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n\
-         <meta charset=\"utf-8\"/>\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
-         style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\"/>\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-         <meta name=\"color-scheme\" content=\"light dark\"/>\n\
-         <title>stentor qualify {}</title>\n<style>{style}</style>\n</head>\n\
-         <body class=\"stentor\">\n{body}</body>\n</html>\n",
-        escape(&report.head.target)
-    )
+    let title = format!("stentor qualify {}", report.head.target);
+    let styles = [chart::style(), shell::REPORT, include_str!("qualify.css")];
+    Shell { title: &title, styles: &styles, body: &body, script: None }.html()
 }
 
 /// The delay over time alone, as a picture that stands alone.

@@ -16,6 +16,7 @@ use stentor_core::video::predict::{Chunked, Course, Fluid, Freeze, SawTooth, chu
 use stentor_core::video::session::{Event, What};
 use stentor_core::video::simulator;
 
+use super::seconds;
 use crate::report::chart::Unit;
 
 /// In how many steps a saw-tooth rises.
@@ -388,8 +389,4 @@ fn bits(bits: f64) -> String {
 
 fn bytes(bits: f64) -> String {
     Unit::Bytes.said(bits / 8.0)
-}
-
-fn seconds(seconds: f64) -> String {
-    Unit::Nanos.said(seconds * 1e9)
 }

@@ -1,12 +1,12 @@
-//! What an origin says: its addresses, a line for each request, a page of links, and its sum.
+//! What an origin says: its addresses, a line for each request, and its sum.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::UNIX_EPOCH;
 
-use stentor_core::units::BitRate;
 use stentor_core::video::film::Film;
 
+use super::player;
 use crate::drive::video::origin::{Ended, Exchange, Totals};
 
 /// What there is of a film, by path, and in words.
@@ -50,48 +50,10 @@ fn ready(address: SocketAddr, places: &[(String, String)]) -> String {
     places.iter().map(line).collect()
 }
 
-/// A page of links to what there is of a film.
+/// The page that plays a film, with links to what else there is of it.
 pub fn film_page(film: &Film) -> String {
-    let rates: Vec<String> = film.rates().iter().map(BitRate::to_string).collect();
-    let title = format!(
-        "A film of {} s in {} chunks: {}",
-        film.length().as_secs(),
-        film.chunks().len(),
-        rates.join(", ")
-    );
     let places: Vec<_> = places(film).into_iter().filter(|(path, _)| path != "/").collect();
-    page(&title, &places)
-}
-
-/// A page of links: paths and what is there.
-fn page(title: &str, places: &[(String, String)]) -> String {
-    let mut text = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>stentor video serve</title>\n\
-         <style>:root{{color-scheme:light dark;font-family:sans-serif}}body{{margin:2rem}}\
-         li{{margin:.4rem 0}}</style></head>\n<body><h1>{}</h1><ul>\n",
-        escaped(title)
-    );
-    for (path, what) in places {
-        let path = escaped(path);
-        _ = writeln!(text, "<li><a href=\"{path}\">{path}</a>: {}</li>", escaped(what));
-    }
-    text + "</ul></body></html>\n"
-}
-
-/// Text between tags and in attributes.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
+    player::page("/master.m3u8", Some("/film.json"), &places)
 }
 
 /// The line of a request, for people, without its end.

@@ -85,7 +85,7 @@ fn the_object_has_the_same_figures_unrounded() {
     let (network, film) = (data("mobile.json"), data("film.json"));
     let arguments = "-a bola -b 12";
     let object = json(&sabre(&network, &film, arguments, &["--json"]));
-    assert_eq!(object["schema"], "stentor.video.sabre/1");
+    assert_eq!(object["schema"], "stentor.video-sabre/1");
     assert_eq!(object["config"]["arguments"], serde_json::json!(["-a", "bola", "-b", "12"]));
     assert_eq!(object["config"]["buffer_ns"], 12_000_000_000_u64);
     let metrics = object["result"]["metrics"].as_object().unwrap();
@@ -170,7 +170,7 @@ fn the_lecture_s_example_is_predicted_in_both_units() {
 #[test]
 fn a_prediction_is_an_object_too() {
     let object = json(&play(&["--predict", "-x", "800kbit", "--resume", "2s", "-J"], b""));
-    assert_eq!(object["schema"], "stentor.video.predict/1");
+    assert_eq!(object["schema"], "stentor.video-predict/1");
     let (config, result) = (&object["config"], &object["result"]);
     assert_eq!((&config["arrival_bps"], &config["start_bits"]), (&8e5.into(), &4e6.into()));
     let fluid = &result["fluid"];

@@ -69,9 +69,11 @@ pub type Choose = Box<dyn FnMut(&Asked) -> Result<Choice, Trouble> + Send>;
 
 type Question = (Asked, oneshot::Sender<Result<Choice, Trouble>>);
 
-/// Somebody who chooses. The thread is left behind when the session ends before an answer.
+/// Somebody who chooses.
 pub struct Counsel {
-    questions: mpsc::Sender<Question>,
+    questions: Option<mpsc::Sender<Question>>,
+    /// Who is waited for at the end, because they take their leave.
+    thread: Option<thread::JoinHandle<()>>,
 }
 
 impl fmt::Debug for Counsel {
@@ -81,11 +83,12 @@ impl fmt::Debug for Counsel {
 }
 
 impl Counsel {
-    /// Lets `choose` answer.
+    /// Lets `choose` answer. With `leaves` its end is waited for, which takes as long as an answer at
+    /// most; a person at a terminal is not waited for.
     ///
     /// # Errors
     /// No thread can be started.
-    pub fn new(mut choose: Choose) -> Result<Counsel, Complaint> {
+    pub fn new(mut choose: Choose, leaves: bool) -> Result<Counsel, Complaint> {
         let (questions, asked) = mpsc::channel::<Question>();
         let answer = move || {
             for (asked, reply) in asked {
@@ -95,20 +98,30 @@ impl Counsel {
             }
         };
         let started = thread::Builder::new().name("counsel".into()).spawn(answer);
-        started.map_err(|error| Failure::new("start a thread", "for choices", error))?;
-        Ok(Counsel { questions })
+        let thread =
+            started.map_err(|error| Failure::new("start a thread", "for choices", error))?;
+        Ok(Counsel { questions: Some(questions), thread: leaves.then_some(thread) })
     }
 
     /// Asks; the future may be dropped.
     pub(super) async fn ask(&self, asked: Asked) -> Result<Choice, Trouble> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.questions.send((asked, reply)).is_ok();
+        let sent = self.questions.as_ref().is_some_and(|to| to.send((asked, reply)).is_ok());
         match answer.await {
             Ok(choice) if sent => choice,
             _ => Err(Trouble {
                 what: "nobody is there any more to choose a quality".to_owned(),
                 next: String::new(),
             }),
+        }
+    }
+}
+
+impl Drop for Counsel {
+    fn drop(&mut self) {
+        self.questions = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
     }
 }

@@ -5,6 +5,7 @@
 //! sees of it is left to the verb and to `report`.
 
 pub mod counsel;
+pub mod crowd;
 pub mod progressive;
 mod recorder;
 pub mod script;
@@ -135,7 +136,7 @@ impl<'a> Session<'a> {
         }
         let opened = self.web.opened();
         let mut recorder = Recorder::new(&script, tell);
-        let mut player = Player::new(&script.film, policy, chooser, retries);
+        let mut player = Player::new(Arc::clone(&script.film), policy, chooser, retries);
         let begun = now();
         let (web, counsel) = (&self.web, counsel.as_ref());
         let ended = self.block_on(session::drive(
@@ -161,7 +162,7 @@ impl<'a> Session<'a> {
         account.connections = self.web.opened() - opened;
         Ok(Outcome {
             metrics: Metrics::of(&script.film, &events, at),
-            film: script.film.clone(),
+            film: Arc::clone(&script.film),
             policy,
             events,
             samples,

@@ -4,6 +4,7 @@
 //! themselves are fetched by the session.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use stentor_core::manifest::dash::{self, DashError};
@@ -30,7 +31,7 @@ const CHECK: &str = "stentor video check URL says more.";
 #[derive(Clone, Debug)]
 pub struct Script {
     /// The film.
-    pub film: Film,
+    pub film: Arc<Film>,
     /// Whether its sizes are exact.
     pub exact: bool,
     /// What it was found to be.
@@ -97,7 +98,7 @@ impl Script {
                  {our_chunks}"
             ));
         }
-        (self.film, self.exact) = (film, true);
+        (self.film, self.exact) = (Arc::new(film), true);
         Ok(self)
     }
 }
@@ -370,6 +371,7 @@ impl Builder {
             base,
             segments: track.segments.into_iter().map(|segment| segment.resource).collect(),
         });
+        let film = Arc::new(film);
         Ok(Script { film, exact, found, notes: self.notes, tracks: tracks.collect() })
     }
 

@@ -1,4 +1,4 @@
-//! The mirror of `video play --predict`: schema `stentor.video.predict/1`.
+//! The mirror of `video play --predict`: schema `stentor.video-predict/1`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use stentor_core::video::predict::{self as core, Course};
 use crate::report::video::formula::{Answer, Arrival, Question, total_s};
 
 /// Name and version of the form.
-pub const SCHEMA: &str = "stentor.video.predict/1";
+pub const SCHEMA: &str = "stentor.video-predict/1";
 
 /// What was put in.
 #[derive(Debug, Serialize, JsonSchema)]

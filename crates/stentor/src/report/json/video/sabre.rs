@@ -1,4 +1,4 @@
-//! The mirror of a run of `video play --compat sabre`: schema `stentor.video.sabre/1`.
+//! The mirror of a run of `video play --compat sabre`: schema `stentor.video-sabre/1`.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use stentor_core::video::sabre::Report;
 
 /// Name and version of the form.
-pub const SCHEMA: &str = "stentor.video.sabre/1";
+pub const SCHEMA: &str = "stentor.video-sabre/1";
 
 /// What was asked for.
 #[derive(Debug, Serialize, JsonSchema)]

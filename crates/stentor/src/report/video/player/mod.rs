@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Write as _;
+
 use crate::report::svg::escape;
 
 /// What a page consists of besides itself.
@@ -52,10 +54,27 @@ pub fn file(path: &str) -> Option<File> {
     FILES.into_iter().find(|file| file.path == path)
 }
 
-/// The page of an origin: `playlist` is the reference of its HLS playlist, and `sizes` that of the film's
-/// JSON, which an origin has that generates its film.
-pub fn page(playlist: &str, sizes: Option<&str>) -> String {
-    include_str!("page.html")
-        .replace("{playlist}", &escape(playlist))
-        .replace("{sizes}", &escape(sizes.unwrap_or_default()))
+/// The page of an origin: `playlist` is the reference of its HLS playlist, `sizes` that of the film's JSON,
+/// which an origin has that generates its film, and `places` what else there is, by path and in words.
+pub fn page(playlist: &str, sizes: Option<&str>, places: &[(String, String)]) -> String {
+    let mut links = String::new();
+    for (path, what) in places {
+        let (path, what) = (escape(path), escape(what));
+        let _ = writeln!(links, "<li><a href=\"{path}\">{path}</a> {what}</li>");
+    }
+    // One pass: what was filled in is not looked at again.
+    let mut page = String::new();
+    let mut rest = include_str!("page.html");
+    while let Some((before, (name, after))) =
+        rest.split_once('{').and_then(|(before, after)| Some((before, after.split_once('}')?)))
+    {
+        page.push_str(before);
+        match name {
+            "playlist" => page.push_str(&escape(playlist)),
+            "sizes" => page.push_str(&escape(sizes.unwrap_or_default())),
+            _ => page.push_str(&links),
+        }
+        rest = after;
+    }
+    page + rest
 }

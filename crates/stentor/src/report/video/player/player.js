@@ -189,7 +189,9 @@ export class Player {
 
   /** The browser pauses a silent film that nobody sees. */
   #paused() {
-    if (this.#phase !== "playing" || this.#held || this.#video.ended) { return; }
+    const { paused, ended } = this.#video;
+    // The event comes late: the film may go on again, or be over.
+    if (this.#phase !== "playing" || this.#held || !paused || ended) { return; }
     this.#held = true;
     this.#say("held", { by: "the browser" });
   }

@@ -17,9 +17,9 @@ use super::{FILES, file, page};
 
 #[test]
 fn the_page_names_the_film_and_its_files_are_there() {
-    let page = page("master.m3u8", Some("film.json"));
-    assert!(page.contains("data-playlist=\"master.m3u8\" data-sizes=\"film.json\""), "{page}");
-    for reference in page.split('"').filter(|text| text.starts_with('/')) {
+    let page = page("/master.m3u8", Some("/film.json"), &[]);
+    assert!(page.contains("data-playlist=\"/master.m3u8\" data-sizes=\"/film.json\""), "{page}");
+    for reference in page.split('"').filter(|text| text.starts_with("/player/")) {
         assert!(file(reference).is_some(), "{reference} is asked for, and not there");
     }
     assert!(!page.contains('{') && !page.contains('}'), "something was not filled in");
@@ -28,7 +28,9 @@ fn the_page_names_the_film_and_its_files_are_there() {
 
 #[test]
 fn references_cannot_become_markup() {
-    let page = page("a\"><img src=x onerror=x>&.m3u8", None);
+    let place = ("/<b>".to_owned(), "{sizes} <script>".to_owned());
+    let page = page("a\"><img src=x onerror=x>&.m3u8", None, &[place]);
+    assert!(page.contains("<a href=\"/&lt;b&gt;\">/&lt;b&gt;</a> {sizes} &lt;script&gt;</li>"));
     assert!(page.contains("data-playlist=\"a&quot;&gt;&lt;img src=x onerror=x&gt;&amp;.m3u8\""));
     assert!(page.contains("data-sizes=\"\""));
 }

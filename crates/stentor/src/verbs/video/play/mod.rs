@@ -4,12 +4,15 @@
 //! simulation is in `simulate`, the reference's options in `compat`, the formulae in `predict`, RTP in
 //! `datagrams`; what is printed and written is in `output`.
 
+mod choosers;
 mod compat;
+mod conditions;
 mod datagrams;
 mod output;
 mod plain;
 mod plan;
 mod predict;
+mod screen;
 mod simulate;
 
 use std::path::PathBuf;
@@ -126,13 +129,16 @@ pub(super) struct Args {
     /// The other simulator's own options
     #[arg(last = true, value_name = "ARGS", requires = "compat")]
     foreign: Vec<String>,
-    /// Prints one JSON object (stentor.video.play/1) instead of the report
+    /// Prints one JSON object (stentor.video-play/1) instead of the report
     #[arg(short = 'J', long)]
     json: bool,
     /// Writes the report to a file whose name says its form: .txt, .json, .jsonl, .svg, .html
     /// (repeatable)
     #[arg(short, long, value_name = "FILE.EXT")]
     output: Vec<PathBuf>,
+    /// Writes the session as the input of ITU-T P.1203, mode 0 (JSON)
+    #[arg(long, value_name = "FILE", conflicts_with = "clients")]
+    p1203: Option<PathBuf>,
     /// No live picture and no notices
     #[arg(short, long)]
     quiet: bool,

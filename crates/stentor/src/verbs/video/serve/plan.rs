@@ -78,12 +78,12 @@ impl Args {
     pub(super) fn plan(&self, log: SyncSender<Exchange>) -> Result<Plan, Complaint> {
         let seed = seed::given_or_fresh(self.seed);
         let read = film::read(&self.film, seed)?;
+        let refused = |error: &dyn std::error::Error| {
+            Complaint::usage(format!("--film {}: {error}", self.film), "")
+        };
         let page = report::film_page(&read);
-        let numbers = json_film::Numbers::of(&read)
-            .map_err(|error| Complaint::usage(format!("--film {}: {error}", self.film), ""))?;
-        let json = serde_json::to_string(&numbers).unwrap_or_default() + "\n";
-        let catalogue = Catalogue::new(read)
-            .map_err(|error| Complaint::usage(format!("--film {}: {error}", self.film), ""))?;
+        let json = json_film::Numbers::of(&read).map_err(|error| refused(&error))?.text();
+        let catalogue = Catalogue::new(read).map_err(|error| refused(&error))?;
         let text = |content, body: String| Page { content, body: body.into() };
         let pages = BTreeMap::from([
             ("/".to_owned(), text("text/html; charset=utf-8", page)),

@@ -115,9 +115,12 @@ pub fn play(plan: &Plan, company: &mut Company<'_>) -> Result<Outcome, Complaint
 /// Fluid, chunk-aware and measured, beside one another: of an outcome of [`play`]; `None` of another.
 pub fn compare(outcome: &Outcome, quality: usize) -> Option<[Column; 3]> {
     let seen = outcome.account.progressive?;
-    let buffer = |event: &Event| {
-        let What::Buffer(what) = event.what else { return None };
-        Some(buffer::Event { at: event.at, what })
+    let buffer = |event: &Event| match event.what {
+        What::Buffer(what) => Some(buffer::Event { at: event.at, what }),
+        What::Requested { .. }
+        | What::Received(_)
+        | What::Abandoned { .. }
+        | What::Failed { .. } => None,
     };
     let measured: Vec<buffer::Event> = outcome.events.iter().filter_map(buffer).collect();
     let arrival = BitRate(seen.arrival_bps.max(1));
@@ -240,7 +243,7 @@ impl Exchange<'_> {
                 piece = client.piece(&mut body), if wanted > 0 => match piece {
                     Some(Ok(frame)) => {
                         let bytes = frame.data_ref().map_or(0, Bytes::len);
-                        session.take(bytes as u64, wanted, company);
+                        session.take(bytes as u64, company);
                     }
                     Some(Err(error)) => session.cut(self.broken(&error).what),
                     None => session.finish(),
