@@ -19,6 +19,8 @@ pub struct Network {
     trace: Trace,
     /// When each stretch of the latency ends, in nanoseconds, and how long a request waits in it.
     latencies: Vec<(u64, Duration)>,
+    /// How far into the trace a session begins.
+    ahead: Duration,
 }
 
 /// A stretch of a network, as the JSON of simulators has it.
@@ -102,7 +104,7 @@ impl Network {
     /// When the latency is more than an hour.
     pub fn recorded(trace: Trace, latency: Duration) -> Result<Network, NetworkError> {
         let latencies = vec![(trace.period_ns(), latency)];
-        Network { trace, latencies }.check()
+        Network { trace, latencies, ahead: Duration::ZERO }.check()
     }
 
     /// Always the same.
@@ -125,7 +127,15 @@ impl Network {
             (end.as_nanos(), period.latency)
         });
         let latencies = latencies.collect();
-        Network { trace, latencies }.check()
+        Network { trace, latencies, ahead: Duration::ZERO }.check()
+    }
+
+    /// The same, met by a session that begins so far into it.
+    #[must_use]
+    pub fn beginning_at(self, ahead: Duration) -> Network {
+        let ahead =
+            Duration::from_nanos((Moment::START + ahead).as_nanos() % self.trace.period_ns());
+        Network { ahead, ..self }
     }
 
     fn check(self) -> Result<Network, NetworkError> {
@@ -140,7 +150,7 @@ impl Network {
 
     /// When the body of a request made at `now` begins to pass.
     pub fn begins(&self, now: Moment) -> Moment {
-        let into = now.as_nanos() % self.trace.period_ns();
+        let into = (now + self.ahead).as_nanos() % self.trace.period_ns();
         let at = self.latencies.partition_point(|(end, _)| *end <= into);
         let latency = self.latencies.get(at).or(self.latencies.last());
         now + latency.map_or(Duration::ZERO, |(_, latency)| *latency)
@@ -148,7 +158,8 @@ impl Network {
 
     /// When the first `bytes` of a body have arrived that began to pass at `begin`.
     pub fn arrives(&self, begin: Moment, bytes: u64) -> Moment {
-        self.trace.passes(begin, bytes)
+        let passed = self.trace.passes(begin + self.ahead, bytes);
+        Moment::START + passed.since(Moment::START + self.ahead)
     }
 
     /// How many of `bytes` have arrived at `now` of a body that began to pass at `begin`.
@@ -187,6 +198,21 @@ mod tests {
         for (now, expected) in [(0, 0), (500, 0), (501, 1), (1000, 500), (1500, 1500), (9000, 2000)]
         {
             assert_eq!(network.arrived(at(500), at(now), 2000), expected, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_session_may_begin_within_the_trace() {
+        let period = |kbps, latency| Period::from_json_numbers(0, 1000.0, kbps, latency).unwrap();
+        let network = Network::of_periods(&[period(8.0, 100.0), period(16.0, 20.0)]).unwrap();
+        for ahead_ms in [0, 300, 1999, 2000, 7300] {
+            let later = network.clone().beginning_at(Duration::from_millis(ahead_ms));
+            for ms in [0, 1, 700, 1001, 5000] {
+                let (now, then) = (at(ms), at(ms + ahead_ms));
+                assert_eq!(later.begins(now).since(now), network.begins(then).since(then));
+                let took = network.arrives(then, 1234).since(then);
+                assert_eq!(later.arrives(now, 1234).since(now), took, "{ahead_ms} {ms}");
+            }
         }
     }
 

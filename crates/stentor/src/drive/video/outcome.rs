@@ -67,6 +67,9 @@ pub struct Outcome {
 /// What a live session says beside its events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
+    /// When the first request for film came, on the clock of this process: so far into the trace of a
+    /// link that lies before the origin.
+    pub began: Moment,
     /// What the film was found to be: `an HLS playlist`; empty without a manifest.
     pub found: String,
     /// Whether the sizes of the film are exact, not those of declared rates.

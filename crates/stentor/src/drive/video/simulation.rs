@@ -20,7 +20,7 @@ pub fn outcome(film: Film, policy: Policy, played: Played) -> Outcome {
     let samples = samples(&film, &events);
     let account = Account { found: "a simulation".to_owned(), exact: true, ..Account::default() };
     Outcome {
-        film,
+        film: film.into(),
         policy,
         events,
         samples,

@@ -16,7 +16,7 @@ use stentor_core::video::predict::{Chunked, Course, Fluid, Freeze, SawTooth, chu
 use stentor_core::video::session::{Event, What};
 use stentor_core::video::simulator;
 
-use super::seconds;
+use super::play::seconds;
 use crate::report::chart::Unit;
 
 /// In how many steps a saw-tooth rises.

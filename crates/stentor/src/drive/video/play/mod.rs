@@ -160,6 +160,7 @@ impl<'a> Session<'a> {
             _ => at,
         };
         account.connections = self.web.opened() - opened;
+        account.began = begun;
         Ok(Outcome {
             metrics: Metrics::of(&script.film, &events, at),
             film: Arc::clone(&script.film),

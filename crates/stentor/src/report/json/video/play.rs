@@ -49,6 +49,8 @@ pub struct Session {
     pub trouble: Option<Trouble>,
     pub film: Film,
     pub requests: Requests,
+    /// How far into the trace of a link the session began: --sim repeats it with --from.
+    pub began_ns: u64,
     pub connections: u64,
     pub wrong_sizes: u64,
     pub received_bytes: u64,
@@ -239,6 +241,7 @@ impl From<&Report<'_>> for Session {
                 .map(|trouble| Trouble { what: trouble.what.clone(), next: trouble.next.clone() }),
             film: Film::from(outcome),
             requests: Requests::from(report.counts),
+            began_ns: outcome.account.began.as_nanos(),
             connections: outcome.account.connections,
             wrong_sizes: outcome.account.wrong_sizes,
             received_bytes: report.counts.bytes,

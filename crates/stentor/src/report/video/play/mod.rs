@@ -245,7 +245,7 @@ fn rate(bps: f64) -> String {
 }
 
 /// Seconds as other reports have them.
-fn seconds(seconds: f64) -> String {
+pub(in crate::report::video) fn seconds(seconds: f64) -> String {
     Unit::Nanos.said(seconds * 1e9)
 }
 

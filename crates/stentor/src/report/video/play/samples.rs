@@ -45,7 +45,7 @@ pub(crate) fn config(source: &str, chooser: &str, policy: Policy) -> Config {
 fn simulated(film: Film, network: &Network, policy: Policy, rule: Rule) -> Outcome {
     let played = simulator::play(&film, network, policy, rule);
     Outcome {
-        film,
+        film: film.into(),
         policy,
         events: played.events,
         samples: Vec::new(),
@@ -140,7 +140,7 @@ pub(crate) fn stream() -> (Config, Outcome, Known) {
         zero_window: Duration::from_millis(11_130),
     });
     let outcome = Outcome {
-        film,
+        film: film.into(),
         policy,
         events,
         samples,

@@ -177,13 +177,13 @@ fn the_picture_has_a_shade_for_each_stall_and_a_block_for_each_chunk() {
 fn a_long_film_is_a_small_picture() {
     let (config, outcome, known) = lecture(800, 4);
     let film = stentor_core::video::film::Film::even(&[BitRate(1_000_000)], seconds(1), 40_000);
-    let film = film.unwrap();
+    let film = std::sync::Arc::new(film.unwrap());
     let network = stentor_core::video::network::Network::steady(BitRate(800_000), Duration::ZERO);
     let rule = stentor_core::video::abr::Rule::Fixed(0);
     let played =
         stentor_core::video::simulator::play(&film, &network.unwrap(), outcome.policy, rule);
     let (events, end, metrics) = (played.events, played.end, played.metrics);
-    let session = (config, Outcome { film, events, end, metrics, ..outcome }, known);
+    let session = (config, Outcome { film: film.into(), events, end, metrics, ..outcome }, known);
     let drawn = page::svg(&report(&session));
     assert!(drawn.len() < 1_500_000, "{} bytes", drawn.len());
 }

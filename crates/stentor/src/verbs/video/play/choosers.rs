@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use stentor_core::video::abr::Choice;
 use stentor_os::failure::Failure;
 
+use super::Args;
 use crate::complaint::{Complaint, Exit};
 use crate::drive::video::outcome::Trouble;
 use crate::drive::video::play::counsel::{Asked, Choose, known};
@@ -22,6 +23,16 @@ const LINE_MAX_BYTES: u64 = 64 * 1024;
 const WAIT_MAX_S: f64 = 3600.0;
 /// How long a program may take to end once its input has.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What chooses, as reports name it.
+pub(super) fn name(args: &Args) -> String {
+    match (&args.abr, args.quality) {
+        (Some(command), _) => format!("--abr {command}"),
+        (None, Some(quality)) => format!("fixed:{quality}"),
+        (None, None) if args.manual => "by hand".to_owned(),
+        (None, None) => args.rule.clone(),
+    }
+}
 
 /// A program that chooses: a line of JSON in, a line of JSON out.
 #[derive(Debug)]

@@ -108,6 +108,9 @@ pub(super) struct Args {
     /// With --sim: from a request to its first byte, where the trace does not say
     #[arg(long, value_name = "TIME", requires = "sim")]
     latency: Option<Span>,
+    /// With --sim: begins so far into the trace, as a session over a link does (its began_ns)
+    #[arg(long, value_name = "TIME", requires = "sim")]
+    from: Option<Span>,
     /// Says what the formulae predict for -x and -R, and plays nothing
     #[arg(long, conflicts_with_all = ["target", "sim"])]
     predict: bool,
@@ -123,7 +126,7 @@ pub(super) struct Args {
     playback: Option<BitRate>,
     /// Repeats another simulator's figures for the options after --: sabre
     #[arg(long, value_name = "SIMULATOR", conflicts_with_all = ["target", "predict", "rule", "abr",
-        "manual", "quality", "buffer", "start", "resume", "latency", "fetch", "udp", "clients",
+        "manual", "quality", "buffer", "start", "resume", "latency", "from", "fetch", "udp", "clients",
         "fail_if"])]
     compat: Option<String>,
     /// The other simulator's own options

@@ -100,16 +100,10 @@ impl Wish {
             }
             None => None,
         };
-        let chooser = match (&args.abr, args.quality) {
-            (Some(command), _) => format!("--abr {command}"),
-            (None, Some(quality)) => format!("fixed:{quality}"),
-            (None, None) if args.manual => "by hand".to_owned(),
-            (None, None) => args.rule.clone(),
-        };
         let config = Config {
             source: url.to_string(),
             fetch: args.fetch.unwrap_or_default(),
-            chooser,
+            chooser: choosers::name(args),
             policy,
             film: args.film.clone(),
             link: link.as_ref().map(|link| link.spec.to_string()),

@@ -11,9 +11,12 @@ use stentor_core::video::network::Network;
 use stentor_core::video::simulator::{self, Played};
 
 use super::Args;
+use super::choosers::{self, Program};
+use super::conditions::Conditions;
 use super::output::Outputs;
 use crate::complaint::{Complaint, Exit};
-use crate::drive::video::outcome::{Config, Fetch};
+use crate::drive::video::outcome::{Config, Fetch, Outcome, Trouble};
+use crate::drive::video::play::counsel::{self, Asked, Choose};
 use crate::drive::video::simulation;
 use crate::report::video::play::Known;
 use crate::verbs::video::{film, network};
@@ -32,13 +35,40 @@ pub(super) fn run(args: &Args) -> Result<Exit, Complaint> {
         Ok(plan) => plan,
         Err(complaint) => return outputs.failed(None, complaint),
     };
-    let Plan { config, film, network, rule } = plan;
+    let Plan { config, film, network, who, conditions } = plan;
     let policy = config.policy;
-    let best = best(&film, &network, policy, &rule);
-    let played = simulator::play(&film, &network, policy, rule);
+    let best = best(&film, &network, policy, &who);
+    let (played, trouble) = match who {
+        Who::Rule(rule) => (simulator::play(&film, &network, policy, rule), None),
+        Who::Asked(choose) => asked(&film, &network, policy, choose),
+    };
     let known = Known::recorded(&network, played.end);
     outputs.knows(Known { simulated: true, oracle: best, ..known });
-    outputs.finish(&config, &simulation::outcome(film, policy, played), &[])
+    let outcome = Outcome { trouble, ..simulation::outcome(film, policy, played) };
+    let failed = conditions.met(std::slice::from_ref(&outcome));
+    outputs.finish(&config, &outcome, &failed)
+}
+
+/// A session whose qualities somebody outside chooses; why it ended early, if it did.
+fn asked(
+    film: &Film,
+    network: &Network,
+    policy: Policy,
+    mut choose: Choose,
+) -> (Played, Option<Trouble>) {
+    let mut trouble = None;
+    let played = simulator::play_asking(film, network, policy, &mut |view, download| {
+        let asked = Asked::of(view, download);
+        let choice = choose(&asked).and_then(|choice| counsel::known(&asked, choice));
+        choice.map_err(|refused| trouble = Some(refused)).ok()
+    });
+    (played, trouble)
+}
+
+/// What chooses the qualities.
+enum Who {
+    Rule(Rule),
+    Asked(Choose),
 }
 
 /// What is simulated.
@@ -46,7 +76,8 @@ struct Plan {
     config: Config,
     film: Film,
     network: Network,
-    rule: Rule,
+    who: Who,
+    conditions: Conditions,
 }
 
 impl Plan {
@@ -67,19 +98,29 @@ impl Plan {
         }
         let film = film::read(&written, args.seed.map_or(film::SEED, Seed))?;
         let network = network::read(&source, args.latency)?;
+        let network = network.beginning_at(args.from.map_or(Duration::ZERO, |span| span.0));
         let capacity = args.buffer.0;
         let start = args.start.map_or(START.min(capacity), |span| span.0);
         let resume = args.resume.map_or(start, |span| span.0);
         let policy = Policy::new(capacity, start, resume)
             .map_err(|error| Complaint::usage(error.to_string(), "-B says how much it holds."))?;
-        let name = match args.quality {
-            Some(quality) => format!("fixed:{quality}"),
-            None => args.rule.clone(),
+        if args.manual && (source == "-" || written == "-") {
+            let what = "standard input cannot be both a file and the choices of --manual";
+            return Err(Complaint::usage(what, "Name a file."));
+        }
+        let name = choosers::name(args);
+        let who = match (&args.abr, args.manual) {
+            (Some(command), _) => {
+                let mut program = Program::start(command, args.timeout.0)?;
+                Who::Asked(Box::new(move |asked| program.ask(asked)))
+            }
+            (None, true) => Who::Asked(choosers::person()),
+            (None, false) => Who::Rule(match Rule::named(&name, &film) {
+                Err(RuleError::Oracle) => Rule::Planned(abr::plan(&film, &network, policy)),
+                named => named.map_err(|error| Complaint::usage(format!("--rule: {error}"), ""))?,
+            }),
         };
-        let rule = match Rule::named(&name, &film) {
-            Err(RuleError::Oracle) => Rule::Planned(abr::plan(&film, &network, policy)),
-            named => named.map_err(|error| Complaint::usage(format!("--rule: {error}"), ""))?,
-        };
+        let conditions = Conditions::read(&args.fail_if)?;
         let config = Config {
             source,
             fetch: Fetch::Chunked,
@@ -90,14 +131,14 @@ impl Plan {
             seed: Some(args.seed.unwrap_or(film::SEED.0)),
             silence_max: args.timeout.0,
         };
-        Ok(Plan { config, film, network, rule })
+        Ok(Plan { config, film, network, who, conditions })
     }
 }
 
 /// How good the best session would have been.
-fn best(film: &Film, network: &Network, policy: Policy, rule: &Rule) -> Option<Metrics> {
-    let plan = match rule {
-        Rule::Planned(plan) => plan.clone(),
+fn best(film: &Film, network: &Network, policy: Policy, who: &Who) -> Option<Metrics> {
+    let plan = match who {
+        Who::Rule(Rule::Planned(plan)) => plan.clone(),
         _ if film.chunks().len() > ORACLE_CHUNKS_MAX => return None,
         _ => abr::plan(film, network, policy),
     };
