@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::program::{run, stentor, traceable};
 
-const LESSONS: [&str; 21] = [
+const LESSONS: [&str; 22] = [
     "socket",
     "udp",
     "tcp",
@@ -31,6 +31,7 @@ const LESSONS: [&str; 21] = [
     "qualify",
     "fetch",
     "peer",
+    "manifest",
 ];
 
 /// Where the lecture notes are inexact, and what the lesson must say about it.
@@ -77,6 +78,7 @@ Lessons: each runs on real sockets and proves what it says.
 5  Applications
   21  fetch        Fetching a page: resolve, connect, ask, read in pieces, close
   22  peer         Peer to peer: each is client and server
+  24  manifest     The manifest: where the chunks are, in which qualities, and who chooses
 
 stentor learn NAME (or its number) runs one; stentor learn --all runs all.
 ";

@@ -97,7 +97,8 @@ pub fn measured(film: &Presentation, told: &[Told]) -> Vec<Finding> {
         }
     }
     for (index, (track, one)) in film.tracks.iter().zip(told).enumerate() {
-        if let Some(combined) = combined_bps(film, told, index).filter(|_| track.peak_bps > 0) {
+        let declared = track.peak_bps > 0 && !one.broken;
+        if let Some(combined) = combined_bps(film, told, index).filter(|_| declared) {
             rates(film, (index, track), one, combined, &mut findings);
         }
     }

@@ -325,8 +325,8 @@ fn judge(
         again.contains(&top),
         format!("chunks {} to {}: {again:?}", fast + MEMORY, CHUNKS - 1),
     )?;
-    let (stalls, all) = (played.metrics.stalls, played.film.chunks().len());
-    stage.fact("played", format!("{} with {}", count(all, "chunk"), count(stalls, "stop")))
+    let all = played.film.chunks().len();
+    stage.fact("played", format!("{}, stops: {}", count(all, "chunk"), played.metrics.stalls))
 }
 
 /// The quality and the number in a chunk's path: `/2/13.m4s`.

@@ -32,7 +32,7 @@ const PLAYLISTS: &[Fault] = &[
     fault!(MASTER, "byte-order-mark", (MASTER, 1), |files| {
         files.replace(MASTER, "#EXTM3U", "\u{feff}#EXTM3U");
     }),
-    fault!(MASTER, "control-character", (LOW, 6), |files| {
+    fault!(MASTER, "control-character", (LOW, 7), |files| {
         files.replace(LOW, "#EXTINF", "# a bell: \u{7}\n#EXTINF");
     }),
     fault!(MASTER, "not-utf-8", (MASTER, 0), |files| files.file(MASTER).extend(b"# \xff\n")),
@@ -128,9 +128,9 @@ const SEGMENTS: &[Fault] = &[
     fault!(MASTER, "average-above-declared", (MASTER, 4), |files| {
         files.replace(MASTER, "AVERAGE-BANDWIDTH=100000", "AVERAGE-BANDWIDTH=99000");
     }),
-    fault!(MASTER, "missing", (MASTER, 5), |files| _ = files.0.remove(LOW)),
+    fault!(MASTER, "missing", (MASTER, 4), |files| _ = files.0.remove(LOW)),
     fault!(MASTER, "missing", (LOW, 10), |files| _ = files.0.remove("0/1.m4s")),
-    fault!(MASTER, "missing", (LOW, 8), |files| _ = files.0.remove("init.mp4")),
+    fault!(MASTER, "missing", (LOW, 6), |files| _ = files.0.remove("init.mp4")),
     fault!(MASTER, "segment-format", (LOW, 12), |files| {
         files.file("0/2.m4s").truncate(20_000);
     }),
@@ -139,11 +139,11 @@ const SEGMENTS: &[Fault] = &[
         files.file("0/0.m4s")[at - 4..at].copy_from_slice(b"free");
     }),
     fault!(MASTER, "empty-segment", (HIGH, 14), |files| files.file("1/3.m4s").clear()),
-    fault!(MASTER, "initialization-format", (LOW, 8), |files| {
+    fault!(MASTER, "initialization-format", (LOW, 6), |files| {
         let at = files.within("init.mp4", b"mvex");
         files.file("init.mp4")[at - 4..at].copy_from_slice(b"free");
     }),
-    fault!(MASTER, "initialization-format", (LOW, 8), |files| {
+    fault!(MASTER, "initialization-format", (LOW, 6), |files| {
         *files.file("init.mp4") = b"<html>".to_vec();
     }),
     fault!(MASTER, "no-initialization", (LOW, 0), |files| {
