@@ -4,13 +4,27 @@ use crate::program::run;
 
 #[test]
 fn help_is_as_recorded() {
-    for verb in
-        ["", "serve", "send", "fetch", "trace", "load", "impair", "qualify", "peer", "learn"]
-    {
-        let arguments = if verb.is_empty() { vec!["--help"] } else { vec![verb, "--help"] };
+    for verb in [
+        "",
+        "serve",
+        "send",
+        "fetch",
+        "trace",
+        "load",
+        "impair",
+        "qualify",
+        "peer",
+        "learn",
+        "video check",
+    ] {
+        let arguments: Vec<&str> = verb.split_whitespace().chain(["--help"]).collect();
         let said = run(&arguments, b"");
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{verb}");
-        let name = if verb.is_empty() { "help".to_owned() } else { format!("help-{verb}") };
+        let name = if verb.is_empty() {
+            "help".to_owned()
+        } else {
+            format!("help-{}", verb.replace(' ', "-"))
+        };
         insta::with_settings!({ snapshot_path => "golden", prepend_module_to_snapshot => false }, {
             insta::assert_snapshot!(name, said.out());
         });

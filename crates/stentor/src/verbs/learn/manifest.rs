@@ -191,11 +191,14 @@ fn chunk(
 /// Shows a playlist, and what its lines say, as far as there is room.
 fn explained(stage: &mut Stage<'_>, text: &str, lines_max: usize) -> Result<(), Stop> {
     for line in text.lines().take(lines_max) {
+        if let Some(("#EXT-X-STREAM-INF", attributes)) = line.split_once(':') {
+            quality(stage, attributes)?;
+            continue;
+        }
         let says = match line.split(':').next().unwrap_or_default() {
             "#EXTM3U" => "this is a playlist",
             "#EXT-X-VERSION" => "the version of the rules it follows",
             "#EXT-X-INDEPENDENT-SEGMENTS" => "each chunk can be played without the one before",
-            "#EXT-X-STREAM-INF" => "a quality: its peak and average bit rate, codec and size",
             "#EXT-X-TARGETDURATION" => "no chunk plays longer than so many seconds",
             "#EXT-X-MEDIA-SEQUENCE" => "the number of the first chunk",
             "#EXT-X-PLAYLIST-TYPE" => "the list will not change",
@@ -209,6 +212,22 @@ fn explained(stage: &mut Stage<'_>, text: &str, lines_max: usize) -> Result<(), 
     let more = text.lines().count().saturating_sub(lines_max);
     if more > 0 {
         stage.fact("...", format!("{} more", count(more, "line")))?;
+    }
+    Ok(())
+}
+
+/// Shows what a tag says of a quality, attribute by attribute; none of the lesson's has a comma.
+fn quality(stage: &mut Stage<'_>, attributes: &str) -> Result<(), Stop> {
+    stage.fact("#EXT-X-STREAM-INF:", "a quality, and what is to be known of it")?;
+    for attribute in attributes.split(',') {
+        let says = match attribute.split('=').next().unwrap_or_default() {
+            "BANDWIDTH" => "its peak bit rate, in bit/s",
+            "AVERAGE-BANDWIDTH" => "its average bit rate",
+            "CODECS" => "how its pictures are coded",
+            "RESOLUTION" => "their size",
+            _ => "something else",
+        };
+        stage.fact(&format!("  {attribute}"), says)?;
     }
     Ok(())
 }
