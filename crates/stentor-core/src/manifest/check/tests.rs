@@ -255,7 +255,7 @@ fn every_fault_that_can_be_measured_is_found_alone() {
         of(1, 1),
     );
     check(
-        |_, told| change(told, 1, 1, |one| one.duration = ms(1800)),
+        |_, told| change(told, 1, 1, |one| one.duration = ms(2200)),
         "duration-differs",
         of(1, 1),
     );
