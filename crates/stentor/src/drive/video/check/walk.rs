@@ -615,19 +615,17 @@ fn summed(mut figures: Figures, track: &Track, told: &Told) -> Figures {
 /// What a manifest is, by its path, or else by its text.
 fn kind(url: &Url, text: &str) -> Option<Kind> {
     let path = url.path().to_ascii_lowercase();
-    let hls = || match text.contains("#EXT-X-STREAM-INF") && !text.contains("#EXTINF") {
-        true => Kind::Multivariant,
-        false => Kind::Media,
-    };
-    if path.ends_with(".mpd") {
-        Some(Kind::Dash)
-    } else if path.ends_with(".m3u8") || path.ends_with(".m3u") {
-        Some(hls())
-    } else if text.trim_start_matches('\u{feff}').starts_with("#EXTM3U") {
-        Some(hls())
-    } else if text.contains("<MPD") {
-        Some(Kind::Dash)
-    } else {
-        None
+    let named = |ends: &[&str]| ends.iter().any(|end| path.ends_with(end));
+    let begins = text.trim_start_matches('\u{feff}').starts_with("#EXTM3U");
+    if named(&[".mpd"]) {
+        return Some(Kind::Dash);
+    }
+    if !named(&[".m3u8", ".m3u"]) && !begins {
+        return text.contains("<MPD").then_some(Kind::Dash);
+    }
+    // A playlist that is both is told to be, whatever it is taken for.
+    match text.contains("#EXT-X-STREAM-INF") && !text.contains("#EXTINF") {
+        true => Some(Kind::Multivariant),
+        false => Some(Kind::Media),
     }
 }
