@@ -53,7 +53,11 @@ impl Told {
             match one {
                 // Nothing, in the time it should play: no rate is said to be higher than it is.
                 None => (0, declared),
-                Some(one) => (one.bytes, one.duration.unwrap_or(declared)),
+                Some(one) => {
+                    // One that plays no time is told as such, and would have any rate.
+                    let duration = one.duration.filter(|duration| !duration.is_zero());
+                    (one.bytes, duration.unwrap_or(declared))
+                }
             }
         };
         pairs.map(size).collect()
