@@ -16,6 +16,7 @@ fn help_is_as_recorded() {
         "peer",
         "learn",
         "video serve",
+        "video check",
     ] {
         let arguments: Vec<&str> = verb.split_whitespace().chain(["--help"]).collect();
         let said = run(&arguments, b"");

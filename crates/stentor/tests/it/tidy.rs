@@ -114,7 +114,8 @@ const CORE_MAY_USE: &[(&str, &[&str])] = &[
     ("link", &["moment", "seed", "units"]),
     ("load", &["casing", "measure", "moment", "seed", "units"]),
     ("measure", &["moment", "units"]),
-    ("manifest", &[]),
+    // The film that is drawn there is what the reader of segments is tested with.
+    ("manifest", &["units", "video"]),
     ("moment", &[]),
     ("peer", &["moment", "seed"]),
     // The link is the path of its tests.

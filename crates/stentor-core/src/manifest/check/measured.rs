@@ -53,7 +53,11 @@ impl Told {
             match one {
                 // Nothing, in the time it should play: no rate is said to be higher than it is.
                 None => (0, declared),
-                Some(one) => (one.bytes, one.duration.unwrap_or(declared)),
+                Some(one) => {
+                    // One that plays no time is told as such, and would have any rate.
+                    let duration = one.duration.filter(|duration| !duration.is_zero());
+                    (one.bytes, duration.unwrap_or(declared))
+                }
             }
         };
         pairs.map(size).collect()
@@ -97,7 +101,8 @@ pub fn measured(film: &Presentation, told: &[Told]) -> Vec<Finding> {
         }
     }
     for (index, (track, one)) in film.tracks.iter().zip(told).enumerate() {
-        if let Some(combined) = combined_bps(film, told, index).filter(|_| track.peak_bps > 0) {
+        let declared = track.peak_bps > 0 && !one.broken;
+        if let Some(combined) = combined_bps(film, told, index).filter(|_| declared) {
             rates(film, (index, track), one, combined, &mut findings);
         }
     }

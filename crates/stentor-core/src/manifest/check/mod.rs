@@ -19,7 +19,9 @@ pub use dash::dash;
 pub use delivery::{Delivery, Reply, What, delivered, encoding, initialization, segment};
 pub use hls::hls;
 pub use measured::{Measured, Told, combined_bps, measured};
-pub use places::{Rendition, Representation, groups, playlist_lines, renditions, representations};
+pub use places::{
+    Rendition, Representation, Variant, playlist_lines, renditions, representations, variants,
+};
 pub use rules::RULES;
 
 use super::Place;

@@ -39,14 +39,24 @@ pub fn renditions(text: &str) -> Vec<Rendition> {
     found
 }
 
-/// The groups of which each variant plays one rendition beside it, in the order of the variants.
-pub fn groups(text: &str) -> Vec<Vec<(String, String)>> {
+/// A variant of a multivariant playlist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// Where its tag is.
+    pub place: Place,
+    /// The kinds and names of the groups of which it plays one rendition each beside it.
+    pub beside: Vec<(String, String)>,
+}
+
+/// Reads the EXT-X-STREAM-INF tags, in their order.
+pub fn variants(text: &str) -> Vec<Variant> {
     let mut found = Vec::new();
     for line in lines(text) {
         let What::Tag { name: "EXT-X-STREAM-INF", value } = line.what else { continue };
         let list = attributes(value).unwrap_or_default();
         let kinds = list.iter().filter(|one| matches!(one.name, "AUDIO" | "VIDEO" | "SUBTITLES"));
-        found.push(kinds.map(|one| (one.name.to_owned(), one.value.to_owned())).collect());
+        let beside = kinds.map(|one| (one.name.to_owned(), one.value.to_owned())).collect();
+        found.push(Variant { place: line.begin(), beside });
     }
     found
 }

@@ -255,7 +255,7 @@ fn every_fault_that_can_be_measured_is_found_alone() {
         of(1, 1),
     );
     check(
-        |_, told| change(told, 1, 1, |one| one.duration = ms(1800)),
+        |_, told| change(told, 1, 1, |one| one.duration = ms(2200)),
         "duration-differs",
         of(1, 1),
     );
@@ -424,7 +424,7 @@ fn places_of_what_is_measured() {
     let group = ("AUDIO".to_owned(), "sound".to_owned());
     let expected = Rendition { place: at(3, 1), group: group.clone(), uri: "en.m3u8".to_owned() };
     assert_eq!(renditions(&sound), [expected]);
-    assert_eq!(groups(MULTIVARIANT), [[group]]);
+    assert_eq!(variants(MULTIVARIANT), [Variant { place: at(4, 1), beside: vec![group] }]);
     assert_eq!(renditions(MULTIVARIANT), []);
     let [one] = representations(MPD)[..] else { panic!("one") };
     assert!(!one.promised && one.place.column > 1, "{one:?}");

@@ -71,6 +71,16 @@ impl Beside {
         self.handle().counts(self.id).ok().flatten()
     }
 
+    /// Makes the link of a stream another one, also for what is under way.
+    ///
+    /// # Errors
+    /// Words that mean nothing for a stream (exit 2); the link has ended.
+    pub fn change(&self, spec: &Spec) -> Result<(), Complaint> {
+        let rules = Rules::stream(spec, traces(spec)?);
+        let rules = rules.map_err(|error| Complaint::usage(format!("--link: {error}"), ""))?;
+        Ok(self.handle().set(self.id, rules)?)
+    }
+
     /// What changes it.
     pub const fn handle(&self) -> &Handle {
         self.running.handle()

@@ -27,6 +27,7 @@ mod header;
 mod latency;
 #[cfg(target_os = "linux")]
 mod loss;
+mod manifest;
 mod nonblocking;
 mod overhead;
 mod page;
@@ -158,6 +159,7 @@ const LESSONS: &[Lesson] = &[
     lesson!(22, "peer", Applications, peer::play),
     #[cfg(target_os = "linux")]
     lesson!(23, "buffer", Applications, buffer::play),
+    lesson!(24, "manifest", Applications, manifest::play),
 ];
 
 /// Names and numbers, so that the parser refuses others and names the nearest.

@@ -1,6 +1,6 @@
 //! Fetches a manifest and all that it names, measures it, and checks it by the rules.
 //!
-//! [`walk`] goes from manifests to their segments, [`source`] fetches or reads them; the rules and the
+//! `walk` goes from manifests to their segments, `source` fetches or reads them; the rules and the
 //! reading of bytes are core's. What a person sees of it is in `report::video::check`.
 
 mod source;

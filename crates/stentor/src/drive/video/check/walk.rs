@@ -45,6 +45,8 @@ struct Hints {
     jumps: bool,
     /// Why the time of its segments cannot be measured.
     unmeasured: Option<&'static str>,
+    /// Where the initialization is named.
+    map: Option<Place>,
 }
 
 impl Hints {
@@ -61,6 +63,9 @@ impl Hints {
             independent: tags("#EXT-X-INDEPENDENT-SEGMENTS") > 0,
             jumps: tags("#EXT-X-DISCONTINUITY") > 0,
             unmeasured,
+            map: text.lines().position(|line| line.starts_with("#EXT-X-MAP:")).map(|before| {
+                Place { line: u32::try_from(before + 1).unwrap_or(u32::MAX), column: 1 }
+            }),
         }
     }
 }
@@ -190,7 +195,12 @@ impl<'a> Walker<'a> {
         mut found: Vec<Finding>,
     ) -> Result<(), Complaint> {
         found.extend(check::dash(text));
+        let unsure = found.iter().any(|finding| finding.rule.name == "two-addressings");
         let top = self.enter(url, loaded, Kind::Dash, found);
+        if unsure {
+            self.note(top, "its segments were not checked: they are addressed in two ways");
+            return Ok(());
+        }
         let film = match dash::read(text) {
             Ok(film) => film,
             Err(error) => {
@@ -202,7 +212,7 @@ impl<'a> Walker<'a> {
             self.note(top, "live: what it names now was checked");
         }
         let spoken = check::representations(text);
-        let hints = Hints { independent: false, jumps: false, unmeasured: None };
+        let hints = Hints { independent: false, jumps: false, unmeasured: None, map: None };
         let mut whences = Vec::new();
         for (track, spoken) in film.tracks.iter().zip(&spoken) {
             let joined =
@@ -247,10 +257,9 @@ impl<'a> Walker<'a> {
             }
         };
         let independent = Hints::of(text).independent;
-        let mut places = check::playlist_lines(text);
-        places.truncate(film.tracks.len());
-        let variants = check::groups(text).into_iter().map(|groups| (None, groups));
-        let mut beside: Vec<_> = variants.take(film.tracks.len()).collect();
+        let variants = check::variants(text).into_iter().take(film.tracks.len());
+        let (mut places, mut beside): (Vec<_>, Vec<_>) =
+            variants.map(|variant| (variant.place, (None, variant.beside))).unzip();
         for rendition in check::renditions(text) {
             film.tracks.push(Track { name: rendition.uri, ..Track::default() });
             places.push(rendition.place);
@@ -440,7 +449,7 @@ impl<'a> Walker<'a> {
         resource: &Resource,
         whence: &Whence,
     ) -> Result<Option<Rc<Initialization>>, Complaint> {
-        let place = place(whence, 0);
+        let place = whence.hints.map.or(place(whence, 0));
         let Some(url) = self.resolve(resource, whence, place) else { return Ok(None) };
         let range = resource.range;
         let (offset, length) = range.map_or((0, 0), |range| (range.offset, range.length));
@@ -606,19 +615,17 @@ fn summed(mut figures: Figures, track: &Track, told: &Told) -> Figures {
 /// What a manifest is, by its path, or else by its text.
 fn kind(url: &Url, text: &str) -> Option<Kind> {
     let path = url.path().to_ascii_lowercase();
-    let hls = || match text.contains("#EXT-X-STREAM-INF") && !text.contains("#EXTINF") {
-        true => Kind::Multivariant,
-        false => Kind::Media,
-    };
-    if path.ends_with(".mpd") {
-        Some(Kind::Dash)
-    } else if path.ends_with(".m3u8") || path.ends_with(".m3u") {
-        Some(hls())
-    } else if text.trim_start_matches('\u{feff}').starts_with("#EXTM3U") {
-        Some(hls())
-    } else if text.contains("<MPD") {
-        Some(Kind::Dash)
-    } else {
-        None
+    let named = |ends: &[&str]| ends.iter().any(|end| path.ends_with(end));
+    let begins = text.trim_start_matches('\u{feff}').starts_with("#EXTM3U");
+    if named(&[".mpd"]) {
+        return Some(Kind::Dash);
+    }
+    if !named(&[".m3u8", ".m3u"]) && !begins {
+        return text.contains("<MPD").then_some(Kind::Dash);
+    }
+    // A playlist that is both is told to be, whatever it is taken for.
+    match text.contains("#EXT-X-STREAM-INF") && !text.contains("#EXTINF") {
+        true => Some(Kind::Multivariant),
+        false => Some(Kind::Media),
     }
 }
