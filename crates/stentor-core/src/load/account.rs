@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::measure::Latency;
+use crate::moment::Moment;
 
 /// Why a request that was sent can have no reply any more, other than by loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,8 +147,43 @@ impl Connections {
     }
 }
 
+/// The bytes that are kept of a wrong reply, and of the right one.
+const EXCERPT_BYTES: usize = 48;
+/// How many of them stand before the first that differs.
+const BEFORE_BYTES: usize = 16;
+
+/// A wrong reply beside the right one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// When it came.
+    pub at: Moment,
+    /// The first byte that differs, and the length of the right reply; `None`: only a pattern of
+    /// it is known.
+    pub differs: Option<(usize, usize)>,
+    /// Where both excerpts begin.
+    pub from: usize,
+    /// The right reply from there on, some 50 bytes of it.
+    pub expected: Vec<u8>,
+    /// What came, from there on.
+    pub got: Vec<u8>,
+    /// The length of what came.
+    pub got_len: usize,
+}
+
+impl Mistake {
+    /// What came beside `right`, where that is known.
+    pub(super) fn new(at: Moment, right: Option<&[u8]>, got: &[u8]) -> Mistake {
+        let same = |right: &[u8]| right.iter().zip(got).take_while(|(one, two)| one == two).count();
+        let differs = right.map(|right| (same(right), right.len()));
+        let from = differs.map_or(0, |(first, _)| first.saturating_sub(BEFORE_BYTES));
+        let excerpt = |bytes: &[u8]| bytes.iter().skip(from).take(EXCERPT_BYTES).copied().collect();
+        let expected = right.map(excerpt).unwrap_or_default();
+        Mistake { at, differs, from, expected, got: excerpt(got), got_len: got.len() }
+    }
+}
+
 /// Everything that is counted of a run, a thread or an interval. Some 800 KiB; nothing that is
-/// recorded allocates.
+/// recorded allocates, but for the first wrong reply.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
     /// The requests that count.
@@ -184,6 +220,8 @@ pub struct Tally {
     pub bytes_sent: u64,
     /// Bytes that came; without the warm-up.
     pub bytes_received: u64,
+    /// The first of the replies that were wrong; without the warm-up.
+    pub first_wrong: Option<Mistake>,
 }
 
 impl Tally {
@@ -198,6 +236,7 @@ impl Tally {
         self.latency.merge(&other.latency);
         self.lateness.merge(&other.lateness);
         self.connect.merge(&other.connect);
+        self.keep_first(other.first_wrong.clone());
     }
 
     /// Moves everything to `total` and starts at nothing: the end of an interval. Allocates
@@ -207,7 +246,14 @@ impl Tally {
         self.latency.drain_into(&mut total.latency);
         self.lateness.drain_into(&mut total.lateness);
         self.connect.drain_into(&mut total.connect);
+        total.keep_first(self.first_wrong.take());
         self.clear_numbers();
+    }
+
+    /// Keeps a wrong reply if none came before it.
+    fn keep_first(&mut self, other: Option<Mistake>) {
+        let all = [self.first_wrong.take(), other];
+        self.first_wrong = all.into_iter().flatten().min_by_key(|mistake| mistake.at);
     }
 
     /// Sums of `counts` and `warmup`.

@@ -26,7 +26,7 @@ pub mod verify;
 
 use std::time::Duration;
 
-pub use account::{Connections, Counts, Failure, Tally};
+pub use account::{Connections, Counts, Failure, Mistake, Tally};
 pub use framing::Framing;
 pub use lane::{Input, Lane, Output};
 pub use payload::{Matching, Payload, Source};

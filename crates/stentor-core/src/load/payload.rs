@@ -205,6 +205,18 @@ impl Payload {
         }
     }
 
+    /// The right reply to the request of `stamp`; `None` if it is not known byte for byte.
+    pub(super) fn right(&self, stamp: Stamp) -> Option<Vec<u8>> {
+        let mut right = Vec::new();
+        self.is_exact().then(|| {
+            self.walk(stamp, true, |part| {
+                right.extend_from_slice(part);
+                true
+            })
+        })?;
+        Some(right)
+    }
+
     /// Whether requests as datagrams carry a number.
     pub(super) fn is_numbered(&self) -> bool {
         self.place.is_some()

@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -108,13 +109,19 @@ impl<F: Form> Files<F> {
 
 /// Opens a file to write, and leaves what is in it: a run that comes to nothing keeps the report of
 /// an earlier one, and what is written may be made of what is read.
-fn opened(path: &Path) -> Result<File, Complaint> {
+///
+/// A FIFO is open once somebody reads it (fifo(7)); that this is waited for is said.
+pub(super) fn opened(path: &Path) -> Result<File, Complaint> {
+    let fifo = path.metadata().is_ok_and(|found| found.file_type().is_fifo());
+    if fifo {
+        console::notice(format!("stentor: {} is a FIFO: waits until it is read", path.display()));
+    }
     let file = File::options().write(true).create(true).truncate(false).open(path);
     Ok(file.map_err(|error| Failure::new("open", path.display(), error))?)
 }
 
 /// Takes away what an earlier run left; a device has nothing to take away.
-fn emptied(file: &File) -> io::Result<()> {
+pub(super) fn emptied(file: &File) -> io::Result<()> {
     if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
 }
 

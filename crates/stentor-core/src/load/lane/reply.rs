@@ -1,7 +1,7 @@
 //! What a lane makes of bytes that came: which request they answer, and whether they are right.
 
 use super::{Input, Lane, State, Way, settle, stamp};
-use crate::load::account::{Failure, Outcome, Tally};
+use crate::load::account::{Failure, Mistake, Outcome, Tally};
 use crate::load::framing::FramingError;
 use crate::load::outstanding::{Found, Request, Ring};
 use crate::load::{Plan, Share};
@@ -49,7 +49,7 @@ impl Lane {
                         if queue.len() + 1 == self.depth {
                             self.room_since = now;
                         }
-                        let outcome = judge(&self.plan, self.share, request, now, reply);
+                        let outcome = judge(&self.plan, self.share, request, now, reply, tally);
                         settle(request, outcome, now, tally);
                         self.replies_here += 1;
                         self.failures = 0;
@@ -71,7 +71,7 @@ impl Lane {
         let full = ring.waiting() >= self.depth;
         match owner(&self.plan, self.share, ring, reply) {
             Owner::Request { request, guessed } => {
-                let outcome = judge(&self.plan, self.share, request, now, reply);
+                let outcome = judge(&self.plan, self.share, request, now, reply, tally);
                 let reordered = ring.answer(request.number);
                 settle(request, outcome, now, tally);
                 tally.guessed += u64::from(guessed);
@@ -105,9 +105,20 @@ impl Lane {
     }
 }
 
-/// What became of a request to which `reply` came.
-fn judge(plan: &Plan, share: Share, request: Request, now: Moment, reply: &[u8]) -> Outcome {
+/// What became of a request to which `reply` came; the first that is wrong is kept.
+fn judge(
+    plan: &Plan,
+    share: Share,
+    request: Request,
+    now: Moment,
+    reply: &[u8],
+    tally: &mut Tally,
+) -> Outcome {
     if !plan.payload.is_right(stamp(share, request), reply) {
+        if !request.warm && tally.first_wrong.is_none() {
+            let right = plan.payload.right(stamp(share, request));
+            tally.first_wrong = Some(Mistake::new(now, right.as_deref(), reply));
+        }
         Outcome::Wrong
     } else if now.since(request.sent) >= plan.timeout {
         Outcome::Late

@@ -64,6 +64,7 @@ pub struct Outcome {
     pub datagrams: Option<Datagrams>,
     pub sent_bytes: Option<u64>,
     pub received_bytes: Option<u64>,
+    pub first_wrong: Option<Mistake>,
     pub errors: BTreeMap<&'static str, u64>,
     pub troubles: Vec<Trouble>,
     pub failing: Vec<String>,
@@ -136,6 +137,19 @@ pub struct Datagrams {
     pub reordered: u64,
     pub unasked: u64,
     pub guessed: u64,
+}
+
+/// The first wrong reply beside the right one; of both at most 48 bytes from `from_byte` on, with
+/// escapes as in ASCII literals.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[allow(missing_docs, reason = "docs/load.md describes each key")]
+pub struct Mistake {
+    pub differs_at_byte: Option<u64>,
+    pub from_byte: u64,
+    pub expected: Option<String>,
+    pub expected_bytes: Option<u64>,
+    pub got: String,
+    pub got_bytes: u64,
 }
 
 /// What the kernel said.
@@ -235,6 +249,7 @@ impl Outcome {
             }),
             sent_bytes: counted.then_some(tally.bytes_sent),
             received_bytes: counted.then_some(tally.bytes_received),
+            first_wrong: tally.first_wrong.as_ref().map(Mistake::from),
             errors: errors.collect(),
             troubles: outcome.troubles.iter().map(Trouble::from).collect(),
             failing: outcome.failing.iter().map(failing).collect(),
@@ -290,6 +305,20 @@ impl From<&Latency> for Times {
             p99_99_ns: percentile(99.99),
             max_ns: latency.max().map(ns),
             beyond_an_hour: latency.beyond(),
+        }
+    }
+}
+
+impl From<&core::Mistake> for Mistake {
+    fn from(mistake: &core::Mistake) -> Mistake {
+        let (at, length) = mistake.differs.unzip();
+        Mistake {
+            differs_at_byte: at.map(|at| at as u64),
+            from_byte: mistake.from as u64,
+            expected: at.map(|_| mistake.expected.escape_ascii().to_string()),
+            expected_bytes: length.map(|length| length as u64),
+            got: mistake.got.escape_ascii().to_string(),
+            got_bytes: mistake.got_len as u64,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stentor_core::load::Failure;
+use stentor_core::load::{Failure, Mistake};
 
 use super::{Head, said};
 use crate::drive::load::outcome::Outcome;
@@ -31,8 +31,9 @@ fn requests(head: &Head, outcome: &Outcome) -> Vec<(u64, &'static str, String)> 
     } else {
         "the service took the request and kept silent; `ss -tnp` shows whether it has read it"
     };
+    let first = tally.first_wrong.as_ref().map(|mistake| first(head, mistake)).unwrap_or_default();
     let wrong = format!(
-        "the reply is not what --verify {} expects, or --framing is not that of the service. Ask \
+        "{first}the reply is not what --verify {} expects, or --framing is not that of the service. Ask \
          once and look: stentor send {target}",
         head.verify
     );
@@ -45,6 +46,33 @@ fn requests(head: &Head, outcome: &Outcome) -> Vec<(u64, &'static str, String)> 
         (counts.lost, "lost", format!("no reply within {timeout}: {silent}")),
         (counts.error, "error", format!("connections failed: {}", reasons.join(", "))),
     ]
+}
+
+/// The first wrong reply in words, and the end of a sentence.
+fn first(head: &Head, mistake: &Mistake) -> String {
+    let got = excerpt(&mistake.got, mistake.from, mistake.got_len);
+    let Some((at, length)) = mistake.differs else {
+        return format!("got {got}, and expected {}; ", head.verify);
+    };
+    let expected = excerpt(&mistake.expected, mistake.from, length);
+    format!("expected {expected}, got {got}: other from byte {at} on; ")
+}
+
+/// Bytes of something longer, escaped, at most a line of them; the bytes outside are dots.
+pub(in crate::report) fn excerpt(bytes: &[u8], from: usize, length: usize) -> String {
+    const CHARACTERS: usize = 64;
+    let (mut shown, mut taken) = (String::new(), 0);
+    for byte in bytes {
+        let character = byte.escape_ascii().to_string();
+        if shown.len() + character.len() > CHARACTERS {
+            break;
+        }
+        shown += &character;
+        taken += 1;
+    }
+    let before = if from > 0 { "..." } else { "" };
+    let after = if from + taken < length { "..." } else { "" };
+    format!("\"{before}{shown}{after}\"")
 }
 
 /// What came besides, and what could not be asked.

@@ -12,6 +12,7 @@ use stentor_os::failure::Failure;
 
 use crate::complaint::Complaint;
 use crate::drive::impair::Log;
+use crate::verbs::outputs;
 
 /// What came of the writing, known when the proxies have ended.
 #[derive(Debug)]
@@ -25,8 +26,10 @@ pub(super) fn open(path: Option<&Path>) -> Result<(Option<Log>, Written), Compla
     let Some(path) = path else {
         return Ok((None, Written { path: PathBuf::new(), outcome: None }));
     };
-    let named = |error| Failure::new("open", path.display().to_string(), error);
-    let file = BufWriter::new(File::create(path).map_err(named)?);
+    let named = |error| Failure::new("write", path.display(), error);
+    let file = outputs::opened(path)?;
+    outputs::emptied(&file).map_err(named)?;
+    let file = BufWriter::new(file);
     let (told, outcome) = mpsc::channel();
     let mut sheet = Sheet { file, failed: None, told };
     let log: Log = Box::new(move |proxy, direction, decision| {

@@ -21,6 +21,34 @@ use crate::verbs::link::Words;
 use output::Progress;
 use plan::Wish;
 
+/// What says whom to send what, which has no meaning beside `--merge`.
+const SENDING: [&str; 24] = [
+    "target",
+    "udp",
+    "ipv4",
+    "ipv6",
+    "port",
+    "connections",
+    "rate",
+    "duration",
+    "count",
+    "length",
+    "threads",
+    "framing",
+    "depth",
+    "reconnect",
+    "greeting",
+    "ramp",
+    "poisson",
+    "warmup",
+    "payload",
+    "template",
+    "verify",
+    "timeout",
+    "link",
+    "seed",
+];
+
 /// The arguments of `load`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -127,7 +155,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     hdr: Option<PathBuf>,
     /// Adds up the logs (--hdr) of other runs, and sends nothing
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "target")]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = SENDING)]
     merge: Vec<PathBuf>,
     /// No progress and no notices
     #[arg(short, long)]

@@ -160,3 +160,24 @@ fn the_command_reads_our_standard_input_and_has_its_own_limits() {
     let through = [&[program.as_str()], &target[..], &["sh", "-c", "ulimit -S -n"]].concat();
     assert_eq!(limit(&through), "77\n");
 }
+
+#[test]
+fn a_fifo_for_the_decisions_is_said_to_be_waited_for() {
+    let folder = std::env::temp_dir().join(format!("stentor-fifo-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let fifo = folder.join("decisions");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let mut child = stentor()
+        .args(["impair", "127.0.0.1:9", "-q", "--decisions"])
+        .arg(&fifo)
+        .args(["--", "true"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.contains("decisions is a FIFO: waits until it is read"), "{said}");
+    assert_eq!(std::fs::read(&fifo).unwrap(), b"", "no datagram came");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -130,3 +130,41 @@ fn what_has_no_end_is_not_called_silence() {
     // Nothing is known of latencies, so ours is not compared with them.
     assert!(!words.contains("is not small beside"), "{words}");
 }
+
+#[test]
+fn the_first_wrong_reply_is_shown_beside_the_right_one() {
+    let server = Server::start(&["--service", "echo"]);
+    let target = format!("tcp://{}", server.v4);
+    let text = "a\u{7}question that is longer than what fits into one line of a report: hello";
+    let arguments = ["-n", "5", "--template", text];
+    let told = load(&target, &arguments);
+    let first = &told.json["result"]["first_wrong"];
+    assert_eq!((&first["differs_at_byte"], &first["from_byte"]), (&0.into(), &0.into()));
+    let expected = "A\\x07QUESTION THAT IS LONGER THAN WHAT FITS INTO ON";
+    assert!(first["expected"].as_str().unwrap().starts_with(expected), "{first:#}");
+    assert_eq!(first["got"], first["expected"].as_str().unwrap().to_lowercase());
+    for length in ["expected_bytes", "got_bytes"] {
+        assert_eq!(first[length], text.len(), "{first:#}");
+    }
+    let said = crate::program::run(&[&["load", &target, "-q"][..], &arguments].concat(), b"");
+    let out = said.out().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(out.contains(&format!("expected \"{}", expected)), "{out}");
+    assert!(out.contains("...\", got \"a\\x07question that is"), "{out}");
+    assert!(out.contains("other from byte 0 on; the reply is not what --verify upper"), "{out}");
+
+    // Of a pattern nothing else is known, and what differs late is shown there.
+    let told = load(&target, &["-n", "5", "--verify", "regex:^HELLO$"]);
+    let first = &told.json["result"]["first_wrong"];
+    assert!(first["expected"].is_null() && first["differs_at_byte"].is_null(), "{first:#}");
+    let server = Server::start(&["--service", "sentence"]);
+    let long = "A".repeat(3_000);
+    let told = load(&format!("udp://{}", server.v4), &["-n", "5", "--template", &long]);
+    let first = &told.json["result"]["first_wrong"];
+    assert_eq!((&first["differs_at_byte"], &first["from_byte"]), (&2048.into(), &2032.into()));
+    assert_eq!(
+        (&first["expected"], &first["got"]),
+        (&"A".repeat(48).into(), &"A".repeat(16).into())
+    );
+    let good = load(&target, &["-n", "5", "--verify", "echo"]);
+    assert!(good.json["result"]["first_wrong"].is_null());
+}

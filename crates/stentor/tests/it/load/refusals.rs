@@ -92,6 +92,9 @@ fn words_that_mean_nothing() {
     check(&["-o", "/nowhere/r.json"], 3, "open /nowhere/r.json: no such file");
     check(&["--merge", "/nowhere"], 3, "open /nowhere: no such file");
     check(&["--merge", "/dev/null"], 3, "/dev/null: no interval is in it");
+    for beside in ["-r=5", "-c=5", "-d=5s", "-u", "--verify=off", "--link=delay=1ms", "--seed=1"] {
+        check(&["--merge", "/dev/null", beside], 2, "cannot be used with");
+    }
 }
 
 #[test]
