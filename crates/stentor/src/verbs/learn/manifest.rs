@@ -33,6 +33,7 @@ use crate::drive::video::play::script::Found;
 use crate::drive::video::play::web::Way;
 use crate::drive::video::play::{News, Plan, Session};
 use crate::report::json::video::serve as requests;
+use crate::report::video::origin::folder_page;
 
 /// The qualities of the lesson's film, far enough apart that a link is for one of them or not.
 const RATES: [BitRate; 3] = [BitRate(200_000), BitRate(500_000), BitRate(1_200_000)];
@@ -79,7 +80,10 @@ fn start(film: &Film) -> Result<(origin::Running, Receiver<Exchange>, SocketAddr
         source: Source::Film(Arc::new(catalogue)),
         pages: BTreeMap::new(),
         requests: requests::lines,
+        queues: requests::queues,
+        listing: folder_page,
         rate: None,
+        faults: Vec::new(),
         seed: SEED,
         limits: Limits::new(1024),
         log,

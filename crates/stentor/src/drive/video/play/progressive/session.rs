@@ -119,10 +119,7 @@ impl<'a> Session<'a> {
     /// How much may be read now.
     pub(super) fn wanted(&self) -> u64 {
         let room = self.buffer.room_bytes(self.now());
-        match !self.over && room >= self.least() {
-            true => room.min(self.left()),
-            false => 0,
-        }
+        if self.over || room < self.least() { 0 } else { room.min(self.left()) }
     }
 
     /// When to look again, at the latest.
@@ -136,12 +133,15 @@ impl<'a> Session<'a> {
         self.next.into_iter().chain(fits).fold(self.gauge.due(), Moment::min)
     }
 
-    /// Takes what was read.
-    pub(super) fn take(&mut self, bytes: u64, company: &mut Company<'_>) {
+    /// Takes what was read of the `wanted` bytes for which there was room.
+    pub(super) fn take(&mut self, bytes: u64, wanted: u64, company: &mut Company<'_>) {
         let now = self.now();
         self.book(now, company);
         self.heard = now;
         self.buffer.handle(now, Input::Bytes(bytes));
+        if bytes >= wanted && self.left() > 0 {
+            self.buffer.handle(now, Input::Refused);
+        }
         let received = self.buffer.received_bytes();
         while let Some(download) = self.chunks.complete(received, now) {
             self.say(Event { at: now, what: What::Received(download) }, company);
