@@ -9,7 +9,7 @@ use crate::program::run;
 
 /// A film of ten chunks of 100 ms, at 8 Mbit/s: a second, and a megabyte.
 fn film() -> std::path::PathBuf {
-    let sizes = vec!["[800000]"; 10].join(",");
+    let sizes = ["[800000]"; 10].join(",");
     let json = format!(
         "{{\"segment_duration_ms\": 100, \"bitrates_kbps\": [8000], \
          \"segment_sizes_bits\": [{sizes}]}}"

@@ -3,8 +3,8 @@
 //! What is not read is the point: when the application's buffer is full, nothing is, the kernel's fills
 //! up, TCP offers a window of 0, and the sender is held to what is played. When the buffer begins,
 //! freezes and is full follows by arithmetic from the moments at which bytes were read
-//! ([`fluid::Buffer`]), whenever this loop looks. HTTP is hyper's, through a [`gate`] that decides how
-//! much it may read; the two buffers are looked at by [`gauge`]. Manifests are left to the player of
+//! (`fluid::Buffer` of core), whenever this loop looks. HTTP is hyper's, through a `gate` that decides how
+//! much it may read; the two buffers are looked at by `gauge`. Manifests are left to the player of
 //! chunks, and predictions to core.
 
 mod gate;
