@@ -96,10 +96,22 @@ impl Course {
         if let Some(stall) = course.stalls.last_mut().filter(|_| now.stalled) {
             stall.length = now.at.since(stall.at);
         }
+        if outcome.account.progressive.is_some() {
+            course.follow();
+        }
         if outcome.account.progressive.is_some() && !outcome.samples.is_empty() {
             course.level = outcome.samples.iter().map(|one| (one.at, one.level)).collect();
         }
         course
+    }
+
+    /// Lets each chunk of a stream begin when the one before has come: one request asked for all.
+    fn follow(&mut self) {
+        let mut before = Moment::START;
+        for one in &mut self.fetched {
+            (one.asked, one.begun) = (one.asked.max(before), one.begun.max(before));
+            before = one.ended;
+        }
     }
 
     fn mark(&mut self, now: &Now) {

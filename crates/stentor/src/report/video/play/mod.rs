@@ -154,6 +154,7 @@ impl Counts {
     /// One request fetched all chunks: it was received, failed or unfinished.
     fn stream(&mut self, outcome: &Outcome, whole: bool) {
         let failed = !whole && outcome.trouble.is_some();
+        self.requested = self.requested.min(1);
         (self.received, self.failed) = (u64::from(whole), u64::from(failed));
     }
 }
