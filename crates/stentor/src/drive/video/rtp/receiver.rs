@@ -256,15 +256,13 @@ impl Player {
             }
             match self.socket.recv(&mut datagram) {
                 Ok(count) => self.take(now(), datagram.get(..count).unwrap_or_default()),
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => return Ok(()),
-                    ErrorKind::Interrupted => {}
-                    ErrorKind::ConnectionRefused => {
-                        self.nobody();
-                        return Ok(());
-                    }
-                    _ => return Err(error),
-                },
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                    self.nobody();
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())
