@@ -132,15 +132,16 @@ pub async fn find(web: &Web, url: &Url) -> Result<Found, Fault> {
     match kind.unwrap_or_else(|| Kind::of(&text)) {
         Kind::File => return Ok(Found::File { url, bytes: reply.length }),
         Kind::Hls | Kind::Dash => {}
-        other => return Err(strange(&reply, other, &text)),
+        other @ (Kind::Html | Kind::Nothing | Kind::Other) => {
+            return Err(strange(&reply, other, &text));
+        }
     }
     let text = whole(web, reply, text).await?;
-    let script = match Kind::of(text.as_bytes()) {
-        Kind::Dash => {
-            let presentation = dash::read(&text).map_err(|error| unread(&url, &error))?;
-            of_dash(web, &url, presentation).await?
-        }
-        _ => match hls::read(&text).map_err(|error| Fault::of(&url, error, CHECK))? {
+    let script = if Kind::of(text.as_bytes()) == Kind::Dash {
+        let presentation = dash::read(&text).map_err(|error| unread(&url, &error))?;
+        of_dash(web, &url, presentation).await?
+    } else {
+        match hls::read(&text).map_err(|error| Fault::of(&url, error, CHECK))? {
             Playlist::Multivariant(presentation) => of_hls(web, &url, presentation).await?,
             Playlist::Media(media) => {
                 refuse_live(&url, media.live)?;
@@ -149,7 +150,7 @@ pub async fn find(web: &Web, url: &Url) -> Result<Found, Fault> {
                 let built = Builder::new("an HLS media playlist");
                 built.take(web, vec![(url.clone(), track)], &url).await?
             }
-        },
+        }
     };
     Ok(Found::Script(Box::new(script)))
 }
@@ -196,7 +197,7 @@ fn strange(reply: &Reply, kind: Kind, text: &[u8]) -> Fault {
     let what = match kind {
         Kind::Html => "this is an HTML page, not a manifest".to_owned(),
         Kind::Nothing => "the answer is empty, not a manifest".to_owned(),
-        _ => {
+        Kind::Hls | Kind::Dash | Kind::File | Kind::Other => {
             let begin = text.get(..text.len().min(24)).unwrap_or(text).escape_ascii();
             let kind = reply.kind.as_deref().unwrap_or("no type");
             format!("neither a manifest nor an MP4 file: {kind}, beginning with \"{begin}\"")
@@ -375,7 +376,9 @@ async fn playlist(web: &Web, url: &Url) -> Result<(Url, String), Fault> {
     match Kind::of(text.as_bytes()) {
         Kind::Hls => Ok((place, text)),
         Kind::Html => Err(Fault::of(&place, "this is an HTML page, not a playlist", CHECK)),
-        _ => Err(Fault::of(&place, "this is no HLS playlist", CHECK)),
+        Kind::Dash | Kind::File | Kind::Nothing | Kind::Other => {
+            Err(Fault::of(&place, "this is no HLS playlist", CHECK))
+        }
     }
 }
 

@@ -286,10 +286,7 @@ impl Web {
     /// A kept connection that still stands.
     async fn kept(&self, key: &Key) -> Option<Line> {
         loop {
-            let mut idle = self.idle.borrow_mut();
-            let place = idle.iter().position(|line| line.key == *key)?;
-            let mut line = idle.swap_remove(place);
-            drop(idle);
+            let mut line = self.idle_to(key)?;
             let ready = carry(&mut line.connection, line.sender.ready());
             if let Ok(Ok(())) = timeout(self.way.silence_max, ready).await
                 && line.connection.is_some()
@@ -297,6 +294,12 @@ impl Web {
                 return Some(line);
             }
         }
+    }
+
+    fn idle_to(&self, key: &Key) -> Option<Line> {
+        let mut idle = self.idle.borrow_mut();
+        let place = idle.iter().position(|line| line.key == *key)?;
+        Some(idle.swap_remove(place))
     }
 
     async fn open(&self, url: &Url, key: Key) -> Result<Line, Fault> {
