@@ -304,6 +304,10 @@ impl<F: Deref<Target = Film>> Player<F> {
             if let Some(output) = self.told.pop_front() {
                 return output;
             }
+            // What is left in the buffer is not played any more.
+            if self.stage == Stage::GaveUp {
+                return Output::GaveUp;
+            }
             if self.act(now) {
                 continue;
             }
