@@ -29,8 +29,6 @@ type Answer = dyn Fn(&Asked<'_>, &mut TcpStream) -> Then + Send + Sync;
 pub(super) struct Asked<'a> {
     pub(super) path: &'a str,
     pub(super) head: &'a str,
-    /// How often this path was asked for before.
-    pub(super) before: usize,
 }
 
 /// The origin, until dropped.
@@ -127,13 +125,8 @@ impl Drop for Origin {
 fn converse(mut stream: TcpStream, answer: &Answer, requests: &Mutex<Vec<String>>) {
     while let Some(head) = head(&mut stream) {
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-        let before = {
-            let mut requests = requests.lock().unwrap();
-            let before = requests.iter().filter(|asked| **asked == path).count();
-            requests.push(path.clone());
-            before
-        };
-        let asked = Asked { path: &path, head: &head, before };
+        requests.lock().unwrap().push(path.clone());
+        let asked = Asked { path: &path, head: &head };
         match answer(&asked, &mut stream) {
             Then::Close => return,
             Then::Keep => {}
