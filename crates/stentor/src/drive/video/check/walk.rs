@@ -102,7 +102,7 @@ impl<'a> Walker<'a> {
     ) -> Walker<'a> {
         Walker {
             plan,
-            source: Source::new(plan.silence_max, interrupts),
+            source: Source::new(plan.silence_max, interrupts, &plan.targets),
             manifests: Vec::new(),
             progress,
             media: BTreeMap::new(),
@@ -113,6 +113,15 @@ impl<'a> Walker<'a> {
     /// What something is called in the report: from the common root on.
     fn name(&self, url: &Url) -> String {
         let (root, shown) = &self.plan.root;
+        // A file is called what it is called on disk, unless that would move a terminal's cursor.
+        let path = |url: &Url| url.to_file_path().ok().filter(|_| url.scheme() == "file");
+        if let (Some(root), Some(path)) = (path(root), path(url))
+            && let Some(rest) = path.strip_prefix(root).ok().and_then(|rest| rest.to_str())
+            && !rest.is_empty()
+            && !rest.contains(char::is_control)
+        {
+            return format!("{shown}{rest}");
+        }
         match url.as_str().strip_prefix(root.as_str()) {
             Some(rest) if !rest.is_empty() => format!("{shown}{rest}"),
             _ => url.to_string(),
@@ -327,7 +336,13 @@ impl<'a> Walker<'a> {
                 hints: Hints::of(text),
                 places: check::playlist_lines(text),
             })),
-            Ok(Playlist::Multivariant(_)) => None,
+            Ok(Playlist::Multivariant(_)) => {
+                // What is both is told already.
+                if !self.is_broken(index) {
+                    self.add(index, None, check::not_media());
+                }
+                None
+            }
             Err(error) => {
                 self.note(index, format!("its segments were not checked: {error}"));
                 None
@@ -476,8 +491,10 @@ impl<'a> Walker<'a> {
 
     fn resolve(&mut self, resource: &Resource, whence: &Whence, at: Option<Place>) -> Option<Url> {
         let url = whence.base.join(&resource.uri).ok();
-        // A server must not make us read the disk.
-        let url = url.filter(|url| url.scheme() != "file" || whence.base.scheme() == "file");
+        if url.as_ref().is_some_and(|url| url.scheme() == "data") {
+            self.note(whence.manifest, "a data: URL was not checked");
+            return None;
+        }
         if url.is_none() {
             let line = at.map(|place| format!("{place}: ")).unwrap_or_default();
             self.note(whence.manifest, format!("{line}{:?} leads nowhere", resource.uri));

@@ -84,10 +84,20 @@ pub(super) fn run(args: Args) -> Result<Exit, Complaint> {
 impl Args {
     fn plan(&self) -> Result<Plan, Complaint> {
         let target = self.target.as_deref().unwrap_or_default();
+        if target.is_empty() || target == "-" {
+            let what =
+                format!("{target:?} has no place from which a manifest's references lead on");
+            let next = "Name a URL, a folder or a file; ./- is a file of that name.";
+            return Err(Complaint::usage(what, next));
+        }
         let (targets, root) = match target.split_once("://") {
             Some(_) => remote(target)?,
             None => local(Path::new(target))?,
         };
+        if self.timeout.0.is_zero() {
+            let what = "-w 0s would wait for nothing";
+            return Err(Complaint::usage(what, "Give a time above 0, such as 10s."));
+        }
         let extent = match (self.manifest_only, self.segments) {
             (true, _) => Extent::First(0),
             (false, Some(count)) => Extent::First(count),

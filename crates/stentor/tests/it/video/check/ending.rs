@@ -117,6 +117,9 @@ fn what_is_not_understood_ends_with_2() {
         &["video", "check", "x.m3u8", "-n", "1", "--manifest-only"],
         &["video", "check", "x.m3u8", "--rules"],
         &["video", "check", "x.m3u8", "-o", "report.xml"],
+        &["video", "check", "http://127.0.0.1:1/x.m3u8", "-w", "0s"],
+        &["video", "check", "-"],
+        &["video", "check", ""],
     ] {
         let said = run(arguments, b"");
         assert_eq!((said.code, said.out().as_str()), (Some(2), ""), "{arguments:?} {}", said.err);
@@ -161,4 +164,78 @@ fn a_signal_ends_it_with_what_was_found_so_far() {
     assert_eq!(json["result"]["interrupted"], true);
     assert_eq!(json["result"]["musts_broken"], 1, "{json:#}");
     assert_eq!(json["result"]["manifests"][0]["tracks"][1]["segments_fetched"], 2, "{json:#}");
+}
+
+#[test]
+fn a_server_does_not_make_us_read_the_disk() {
+    let disk = Files::sound().write();
+    let there = format!("file://{}", disk.path("0/playlist.m3u8"));
+    let finds = |name: &str, from: &str, to: &str| {
+        let mut files = Files::sound();
+        files.replace(name, from, to);
+        let target = format!("http://{}/{name}", serve(&files, |_, _| {}));
+        let told = check(&target, &[]);
+        assert_eq!(told.said.code, Some(1), "{:#}", told.json);
+        let words = "a file is not a server's to name";
+        let found = told.findings();
+        let found = found.iter().find(|(_, one)| one["rule"] == "missing").unwrap();
+        assert!(found.1["found"].as_str().unwrap().ends_with(words), "{found:?}");
+    };
+    finds("master.m3u8", "\n0/playlist.m3u8", &format!("\n{there}"));
+    finds("0/playlist.m3u8", "\n0.m4s", &format!("\n{there}"));
+    let base = format!("<BaseURL>file://{}/</BaseURL><Period", disk.0.display());
+    finds("manifest.mpd", "<Period", &base);
+}
+
+#[test]
+fn what_cannot_be_fetched_is_a_finding_and_the_rest_is_checked() {
+    let mut files = Files::sound();
+    files.replace("0/playlist.m3u8", "\n0.m4s", "\nftp://127.0.0.1/0.m4s");
+    let folder = files.write();
+    let told = check(&folder.path("0/playlist.m3u8"), &[]);
+    assert_eq!(told.said.code, Some(1), "{:#}", told.json);
+    assert!(told.rules().contains("missing"), "{:#}", told.json);
+    assert_eq!(told.tracks()[0]["segments_fetched"], 3, "{:#}", told.json);
+}
+
+#[test]
+fn a_pipe_among_the_segments_is_not_waited_for() {
+    let mut files = Files::sound();
+    files.0.remove("0/1.m4s");
+    let folder = files.write();
+    let made = Command::new("mkfifo").arg(folder.path("0/1.m4s")).status().unwrap();
+    assert!(made.success());
+    let told = check(&folder.path("0/playlist.m3u8"), &[]);
+    assert_eq!(told.rules().into_iter().collect::<Vec<_>>(), ["missing"], "{:#}", told.json);
+}
+
+#[test]
+fn a_playlist_of_variants_is_no_media_playlist() {
+    let mut files = Files::sound();
+    files.replace("master.m3u8", "\n0/playlist.m3u8", "\nmaster.m3u8");
+    let folder = files.write();
+    let told = check(&folder.path("master.m3u8"), &[]);
+    assert_eq!(told.said.code, Some(1), "{:#}", told.json);
+    assert!(told.rules().contains("no-target-duration"), "{:#}", told.json);
+}
+
+#[test]
+fn a_file_is_called_what_it_is_called_on_disk() {
+    let mut files = Files::sound();
+    let list = files.0.remove("0/playlist.m3u8").unwrap();
+    files.0.insert("0/gr\u{fc}n 1.m3u8".to_owned(), list.clone());
+    files.0.insert("0/\u{1b}[31m.m3u8".to_owned(), list);
+    for number in 0..4 {
+        files.0.remove(&format!("0/{number}.m4s"));
+    }
+    let folder = files.write();
+    let said = run(&["video", "check", &folder.path("0")], b"");
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert!(
+        said.out().contains(&format!("{}:", folder.path("0/gr\u{fc}n 1.m3u8"))),
+        "{}",
+        said.out()
+    );
+    assert!(!said.out().contains('\u{1b}'), "{}", said.out());
+    assert!(said.out().contains("0/%1B[31m.m3u8:"), "{}", said.out());
 }
