@@ -17,6 +17,8 @@ use crate::report::console;
 use crate::report::json::video::abr::{Answer, Question};
 use crate::report::video::choice;
 
+/// The rule that chooses unless another is named.
+const RULE: &str = "dynamic";
 /// The longest line that is read, in bytes.
 const LINE_MAX_BYTES: u64 = 64 * 1024;
 /// The longest wait that can be asked for.
@@ -30,7 +32,7 @@ pub(super) fn name(args: &Args) -> String {
         (Some(command), _) => format!("--abr {command}"),
         (None, Some(quality)) => format!("fixed:{quality}"),
         (None, None) if args.manual => "by hand".to_owned(),
-        (None, None) => args.rule.clone(),
+        (None, None) => args.rule.clone().unwrap_or_else(|| RULE.to_owned()),
     }
 }
 

@@ -69,9 +69,10 @@ impl Outputs {
         if let Some(path) = &args.p1203 {
             outputs.files.add(path, Form::P1203)?;
         }
-        let source = args.target.as_deref().or(args.sim.as_deref()).unwrap_or("video play");
+        let default = || format!("127.0.0.1:{}", args.port.unwrap_or(plan::PORT));
+        let source = args.target.clone().or_else(|| args.sim.clone()).unwrap_or_else(default);
         // A policy that makes no sense is complained of by those who need one.
-        let screen = Screen::new(Live::new(source, plan::policy(args).ok()));
+        let screen = Screen::new(Live::new(&source, plan::policy(args).ok()));
         Ok(Outputs { outputs, known: None, quiet: args.quiet, screen, status: Status::default() })
     }
 
