@@ -1,4 +1,6 @@
-// What comes over UDP: packets of RTP and RTCP, and the words that ask for a film.
+//! What comes over UDP, packets of RTP and RTCP and the words that ask for a film, is read or refused;
+//! what was read, written again, reads the same.
+
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
