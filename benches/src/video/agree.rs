@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -78,6 +79,7 @@ fn compare(quick: bool, rules: &[&'static str], folder: &Path) -> Result<String,
     let film = film()?;
     let film_file = kept(folder, "film.json", &Numbers::of(&film).map_err(said)?.text())?;
     let (_origin, address) = origin(&film_file)?;
+    let head_bytes = head_bytes(&address)?;
     let mut traces = traces();
     traces.truncate(if quick { 1 } else { traces.len() });
     let mut agreed: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
@@ -86,8 +88,8 @@ fn compare(quick: bool, rules: &[&'static str], folder: &Path) -> Result<String,
         let trace_file = kept(folder, &format!("{name}.txt"), &table(rows, 1.0))?;
         let played = std::thread::scope(|scope| {
             let run = |rule: &'static str| {
-                let (film_file, trace_file, address) = (&film_file, &trace_file, &address);
-                scope.spawn(move || both(folder, rule, name, film_file, trace_file, address))
+                let way = Way { film: &film_file, trace: &trace_file, url: &address, head_bytes };
+                scope.spawn(move || both(folder, rule, name, way))
             };
             let runs: Vec<_> = rules.iter().map(|rule| (*rule, run(rule))).collect();
             let ended = runs.into_iter().map(|(rule, run)| (rule, run.join()));
@@ -102,7 +104,7 @@ fn compare(quick: bool, rules: &[&'static str], folder: &Path) -> Result<String,
                 if decided.0 == expected.0 {
                     count[0] += 1;
                 } else {
-                    let near = near(&film, rows, rule, &live, *chunk)?;
+                    let near = near(&film, rows, rule, &live, *chunk, head_bytes)?;
                     writeln!(
                         notes,
                         "| {rule} | {name} | {} |",
@@ -152,13 +154,15 @@ fn near(
     rule: &str,
     live: &Decisions,
     chunk: u64,
+    head_bytes: u64,
 ) -> Result<String, String> {
     let wanted = live.chunks.get(&chunk).map(|one| one.0);
     for percent in NEAR_PERCENT {
         for sign in [-1.0, 1.0] {
             let trace: Trace = table(rows, 1.0 + sign * percent / 100.0).parse().map_err(said)?;
             let latency = Duration::from_millis(LATENCY_MS);
-            let network = Network::recorded(trace, latency).map_err(said)?.beginning_at(live.began);
+            let network = Network::recorded(trace, latency).map_err(said)?;
+            let network = network.beginning_at(live.began).with_heads(head_bytes);
             let seconds = Duration::from_secs;
             let policy = Policy::new(seconds(BUFFER_S), seconds(START_S), seconds(START_S));
             let rule = Rule::named(rule, film).map_err(said)?;
@@ -238,14 +242,37 @@ fn origin(film: &Path) -> Result<(Running, String), String> {
     Err("the origin named no /master.m3u8".to_owned())
 }
 
+/// What comes before the body of a chunk, in bytes.
+fn head_bytes(url: &str) -> Result<u64, String> {
+    let address = url.strip_prefix("http://").and_then(|rest| rest.split('/').next());
+    let address = address.ok_or("the origin named no address")?;
+    let mut stream = TcpStream::connect(address).map_err(said)?;
+    write!(stream, "GET /0/0.m4s HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")
+        .map_err(said)?;
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).map_err(said)?;
+    let end =
+        reply.windows(4).position(|four| four == b"\r\n\r\n").ok_or("a reply without an end")?;
+    // Without the word that asked for the close.
+    let close = "connection: close\r\n".len();
+    Ok((end + 4 - close) as u64)
+}
+
+/// What is played, over what, from where, and what comes before each chunk.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    film: &'a Path,
+    trace: &'a Path,
+    url: &'a str,
+    head_bytes: u64,
+}
+
 /// The decisions over sockets, and those of the simulator that begins as far into the trace.
 fn both(
     folder: &Path,
     rule: &str,
     name: &str,
-    film: &Path,
-    trace: &Path,
-    url: &str,
+    Way { film, trace, url, head_bytes }: Way<'_>,
 ) -> Result<(Decisions, Decisions), String> {
     let (film, trace) = (film.display().to_string(), trace.display().to_string());
     let link = format!("down:trace={trace},up:delay={LATENCY_MS}ms");
@@ -253,7 +280,8 @@ fn both(
     let live = session(folder, &format!("{name}-{rule}-live"), rule, &film, &live)?;
     let from = format!("{}ns", live.began.as_nanos());
     let latency = format!("{LATENCY_MS}ms");
-    let simulated = ["--sim", &trace, "--latency", &latency, "--from", &from];
+    let head = head_bytes.to_string();
+    let simulated = ["--sim", &trace, "--latency", &latency, "--from", &from, "--head", &head];
     let simulated = session(folder, &format!("{name}-{rule}-sim"), rule, &film, &simulated)?;
     Ok((live, simulated))
 }

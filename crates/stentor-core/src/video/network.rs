@@ -21,6 +21,8 @@ pub struct Network {
     latencies: Vec<(u64, Duration)>,
     /// How far into the trace a session begins.
     ahead: Duration,
+    /// What passes before each body.
+    head_bytes: u64,
 }
 
 /// A stretch of a network, as the JSON of simulators has it.
@@ -104,7 +106,7 @@ impl Network {
     /// When the latency is more than an hour.
     pub fn recorded(trace: Trace, latency: Duration) -> Result<Network, NetworkError> {
         let latencies = vec![(trace.period_ns(), latency)];
-        Network { trace, latencies, ahead: Duration::ZERO }.check()
+        Network { trace, latencies, ahead: Duration::ZERO, head_bytes: 0 }.check()
     }
 
     /// Always the same.
@@ -127,7 +129,7 @@ impl Network {
             (end.as_nanos(), period.latency)
         });
         let latencies = latencies.collect();
-        Network { trace, latencies, ahead: Duration::ZERO }.check()
+        Network { trace, latencies, ahead: Duration::ZERO, head_bytes: 0 }.check()
     }
 
     /// The same, met by a session that begins so far into it.
@@ -136,6 +138,12 @@ impl Network {
         let ahead =
             Duration::from_nanos((Moment::START + ahead).as_nanos() % self.trace.period_ns());
         Network { ahead, ..self }
+    }
+
+    /// The same, on which so many bytes come before each body: the head of an HTTP reply.
+    #[must_use]
+    pub fn with_heads(self, head_bytes: u64) -> Network {
+        Network { head_bytes, ..self }
     }
 
     fn check(self) -> Result<Network, NetworkError> {
@@ -153,7 +161,8 @@ impl Network {
         let into = (now + self.ahead).as_nanos() % self.trace.period_ns();
         let at = self.latencies.partition_point(|(end, _)| *end <= into);
         let latency = self.latencies.get(at).or(self.latencies.last());
-        now + latency.map_or(Duration::ZERO, |(_, latency)| *latency)
+        let head = now + latency.map_or(Duration::ZERO, |(_, latency)| *latency);
+        if self.head_bytes > 0 { self.arrives(head, self.head_bytes) } else { head }
     }
 
     /// When the first `bytes` of a body have arrived that began to pass at `begin`.
@@ -199,6 +208,14 @@ mod tests {
         {
             assert_eq!(network.arrived(at(500), at(now), 2000), expected, "{now}");
         }
+    }
+
+    #[test]
+    fn the_head_of_a_reply_comes_before_its_body() {
+        let network = Network::steady(BitRate(8000), Duration::from_millis(100)).unwrap();
+        let network = network.with_heads(250);
+        assert_eq!(network.begins(at(0)), at(350));
+        assert_eq!(network.arrives(network.begins(at(0)), 1000), at(1350));
     }
 
     #[test]

@@ -242,7 +242,7 @@ fn an_unknown_lesson_names_the_nearest() {
 error: invalid value 'bakclog' for '[LESSON]'
   [possible values: socket, udp, tcp, calls, errors, bytestream, half, byte-order, udp-header, \
 checksum, ports, concurrency, nonblocking, backlog, close, overhead, loss, latency, qualify, fetch, \
-peer, manifest]
+peer, buffer, manifest]
 
   tip: a similar value exists: 'backlog'
 

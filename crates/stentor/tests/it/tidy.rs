@@ -115,7 +115,7 @@ const CORE_MAY_USE: &[(&str, &[&str])] = &[
     ("load", &["casing", "measure", "moment", "seed", "units"]),
     ("measure", &["moment", "units"]),
     // The film that is drawn there is what the reader of segments is tested with.
-    ("manifest", &["units", "video"]),
+    ("manifest", &["seed", "units", "video"]),
     ("moment", &[]),
     ("peer", &["moment", "seed"]),
     // The link is the path of its tests.

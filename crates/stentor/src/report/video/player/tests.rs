@@ -1,3 +1,5 @@
+//! The page's own arithmetic and readers, run by Node, against those of the program.
+
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -56,7 +58,8 @@ fn every_import_is_a_file_of_the_page() {
 }
 
 fn seconds(duration: Duration) -> f64 {
-    duration.as_secs_f64()
+    // One rounding, as of a number that is read.
+    duration.as_nanos() as f64 / 1e9
 }
 
 fn ms(ms: u64) -> Duration {

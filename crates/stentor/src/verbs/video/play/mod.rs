@@ -125,6 +125,9 @@ pub(super) struct Args {
     /// With --sim: from a request to its first byte, where the trace does not say
     #[arg(long, value_name = "TIME", requires = "sim", help_heading = SIMULATION)]
     latency: Option<Span>,
+    /// With --sim: bytes that come before each chunk, as the head of an HTTP reply does [default: 0]
+    #[arg(long, value_name = "BYTES", requires = "sim")]
+    head: Option<Amount>,
     /// With --sim: begins so far into the trace, as a session over a link does (its began_ns)
     #[arg(long, value_name = "TIME", requires = "sim", help_heading = SIMULATION)]
     from: Option<Span>,

@@ -81,6 +81,7 @@ impl Plan {
         }
         let film = film::read(&written, args.seed.map_or(film::SEED, Seed))?;
         let network = network::read(&source, args.latency)?;
+        let network = network.with_heads(args.head.map_or(0, |bytes| bytes.0));
         let network = network.beginning_at(args.from.map_or(Duration::ZERO, |span| span.0));
         let policy = policy(args)?;
         let (chooser, name) = chooser(args, &film, &network, policy)?;
