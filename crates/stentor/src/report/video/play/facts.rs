@@ -90,7 +90,11 @@ pub(super) fn how(report: &Report<'_>) -> String {
     let by = if report.known.simulated { "simulated" } else { "fetched" };
     match report.quality().filter(|_| report.is_stream()) {
         Some(quality) => format!("{by} {way}, quality {quality}"),
-        None => format!("{by} {way}, qualities by {}", report.config.chooser),
+        None => {
+            let chooser = &report.config.chooser;
+            let chooser = chooser.strip_prefix("by ").unwrap_or(chooser);
+            format!("{by} {way}, qualities by {chooser}")
+        }
     }
 }
 

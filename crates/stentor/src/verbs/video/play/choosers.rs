@@ -213,7 +213,9 @@ fn chosen(written: &str, asked: &Asked) -> Result<Choice, String> {
         "" => asked.advice,
         number => number.parse().map_err(|_| format!("{number:?} is no quality"))?,
     };
-    let refused =
-        |trouble: Trouble| format!("{}: {}", trouble.what, trouble.next.trim_end_matches('.'));
-    known(asked, Choice { quality, wait: Duration::ZERO }).map_err(refused)
+    // Chunks are counted from 1 in the question, and not named here.
+    known(asked, Choice { quality, wait: Duration::ZERO }).map_err(|trouble| {
+        let film = trouble.next.trim_end_matches('.').to_lowercase();
+        format!("{quality} is no quality: {film}")
+    })
 }

@@ -187,6 +187,14 @@ impl Wish {
         }
         let session = Session::new(way, interrupts)?;
         let script = match session.find(&self.url)? {
+            Found::Script(_) if args.receive_buffer.is_some() => {
+                let what =
+                    "--receive-buffer: chunks are fetched, and a full buffer does not ask for them";
+                return Err(Complaint::usage(
+                    what,
+                    "--fetch progressive leaves film in the kernel.",
+                ));
+            }
             Found::Script(script) => *script,
             Found::File { url } if args.fetch.is_none() && self.clients.is_none() => {
                 stream::refuse_choosers(args)?;
