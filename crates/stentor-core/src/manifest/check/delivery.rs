@@ -2,7 +2,7 @@
 
 use super::rules::{
     CORS, CUT, ENCODING, FORMAT, INITIALIZATION, MANIFEST_TYPE, MISSING, NO_INITIALIZATION,
-    PLAYLIST_TYPE, RANGELESS, REDIRECTED, SEGMENT_TYPE, SHORT, UNDATED, UNIDENTIFIED,
+    PLAYLIST_TYPE, RANGELESS, REDIRECTED, SEGMENT_TYPE, SHORT, TARGET, UNDATED, UNIDENTIFIED,
 };
 use super::{Finding, Findings};
 use crate::manifest::ByteRange;
@@ -169,6 +169,13 @@ pub fn initialization(name: &str, read: &Result<Initialization, SegmentError>) -
             }
         }
     }
+    findings.0
+}
+
+/// What is named as a media playlist, and is a playlist of variants.
+pub fn not_media() -> Vec<Finding> {
+    let mut findings = Findings::default();
+    findings.add(&TARGET, None, "a playlist of variants, where one of segments was named");
     findings.0
 }
 

@@ -16,7 +16,9 @@ mod rules;
 mod tests;
 
 pub use dash::dash;
-pub use delivery::{Delivery, Reply, What, delivered, encoding, initialization, segment};
+pub use delivery::{
+    Delivery, Reply, What, delivered, encoding, initialization, not_media, segment,
+};
 pub use hls::hls;
 pub use measured::{Measured, Told, combined_bps, measured};
 pub use places::{

@@ -14,10 +14,8 @@ use thiserror::Error;
 
 /// Bytes of a header without contributing sources (RFC 3550, 5.1).
 pub const HEADER_BYTES: usize = 12;
-/// Bytes of a receiver's report with one block, and of a goodbye (RFC 3550, 6.4.2 and 6.6).
+/// Bytes of a receiver's report with one block (RFC 3550, 6.4.2).
 pub const REPORT_BYTES: usize = 32;
-/// See [`REPORT_BYTES`].
-pub const GOODBYE_BYTES: usize = 8;
 /// Ticks of a timestamp in a second: those of every video format (RFC 3551, section 5).
 pub const CLOCK_HZ: u32 = 90_000;
 /// The payload type of what is sent: a dynamic one (RFC 3551, section 3).
@@ -26,6 +24,9 @@ pub const PAYLOAD_TYPE: u8 = 96;
 const VERSION: u8 = 2;
 const RECEIVER_REPORT: u8 = 201;
 const GOODBYE: u8 = 203;
+/// Why an origin leaves before its film ends (RFC 3550, 6.6): with its length before it, two
+/// words.
+const REASON: &[u8; 7] = b"stopped";
 
 /// The header of a packet, as far as a player needs it (RFC 3550, 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,10 +126,14 @@ pub struct Report {
 /// What RTCP says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// A receiver's report; `None` if it has no block, as before the first packet.
-    Report(Option<Report>),
+    /// A receiver's report.
+    Report(Report),
+    /// A receiver's report without a block: this one is there, and nothing has come yet.
+    Present(u32),
     /// This source has ended (RFC 3550, 6.6).
     Goodbye(u32),
+    /// This source has ended before its time: a goodbye with a reason, whatever it says.
+    Stopped(u32),
 }
 
 impl Control {
@@ -140,22 +145,29 @@ impl Control {
                 packet.extend(source.to_be_bytes());
                 packet
             }
+            Control::Stopped(source) => {
+                let mut packet = vec![VERSION << 6 | 1, GOODBYE, 0, 3];
+                packet.extend(source.to_be_bytes());
+                // The reason's length.
+                packet.push(7);
+                packet.extend(REASON);
+                packet
+            }
+            Control::Present(reporter) => {
+                let mut packet = vec![VERSION << 6, RECEIVER_REPORT, 0, 1];
+                packet.extend(reporter.to_be_bytes());
+                packet
+            }
             Control::Report(report) => {
-                let blocks = u8::from(report.is_some());
-                let words = 1 + 6 * blocks;
-                let report = report.unwrap_or_default();
-                let mut packet = vec![VERSION << 6 | blocks, RECEIVER_REPORT, 0, words];
+                let mut packet = vec![VERSION << 6 | 1, RECEIVER_REPORT, 0, 7];
                 packet.extend(report.reporter.to_be_bytes());
-                if blocks > 0 {
-                    let [_, l0, l1, l2] =
-                        report.lost.clamp(-(1 << 23), (1 << 23) - 1).to_be_bytes();
-                    packet.extend(report.source.to_be_bytes());
-                    packet.extend([report.lost_share, l0, l1, l2]);
-                    packet.extend(report.highest.to_be_bytes());
-                    packet.extend(report.jitter.to_be_bytes());
-                    // No sender's report has come: both fields about it are zero.
-                    packet.extend([0; 8]);
-                }
+                let [_, l0, l1, l2] = report.lost.clamp(-(1 << 23), (1 << 23) - 1).to_be_bytes();
+                packet.extend(report.source.to_be_bytes());
+                packet.extend([report.lost_share, l0, l1, l2]);
+                packet.extend(report.highest.to_be_bytes());
+                packet.extend(report.jitter.to_be_bytes());
+                // No sender's report has come: both fields about it are zero.
+                packet.extend([0; 8]);
                 packet
             }
         }
@@ -172,11 +184,18 @@ impl Control {
             return Err(PacketError::Version(first >> 6));
         }
         match kind {
-            GOODBYE => Ok(Control::Goodbye(u32::from_be_bytes(rest.take()?))),
+            GOODBYE => {
+                let source = u32::from_be_bytes(rest.take()?);
+                // Of several sources the first one counts; what follows them is the reason.
+                let more = usize::from(first & 0x1f).saturating_sub(1);
+                rest.skip(4 * more)?;
+                let reasoned = rest.0.first().is_some_and(|length| *length > 0);
+                Ok(if reasoned { Control::Stopped(source) } else { Control::Goodbye(source) })
+            }
             RECEIVER_REPORT => {
                 let reporter = u32::from_be_bytes(rest.take()?);
                 if first & 0x1f == 0 {
-                    return Ok(Control::Report(None));
+                    return Ok(Control::Present(reporter));
                 }
                 let source = u32::from_be_bytes(rest.take()?);
                 let [lost_share, l0, l1, l2] = rest.take()?;
@@ -186,7 +205,7 @@ impl Control {
                 // The sign of 24 bits becomes that of 32.
                 let lost = i32::from_be_bytes([l0, l1, l2, 0]) >> 8;
                 let report = Report { reporter, source, lost_share, lost, highest, jitter };
-                Ok(Control::Report(Some(report)))
+                Ok(Control::Report(report))
             }
             other => Err(PacketError::Kind(other)),
         }
@@ -298,16 +317,24 @@ mod tests {
             highest: 0x1_0005,
             jitter: 6,
         };
-        for control in
-            [Control::Report(Some(report)), Control::Report(None), Control::Goodbye(0xdead)]
-        {
+        let others = [Control::Present(1), Control::Goodbye(0xdead), Control::Stopped(0xdead)];
+        for control in [Control::Report(report)].into_iter().chain(others) {
             let packet = control.to_bytes();
             assert_eq!(Control::read(&packet), Ok(control));
             assert!(Control::is_one(&packet));
             let words = usize::from(packet[3]) + 1;
             assert_eq!(packet.len(), words * 4, "the length counts words, less one");
         }
-        assert_eq!(Control::Report(Some(report)).to_bytes().len(), REPORT_BYTES);
+        assert_eq!(Control::Report(report).to_bytes().len(), REPORT_BYTES);
+        // Two sources and a reason of one letter; a length of none is no reason.
+        let two = [0x82, 203, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, 1, b'x', 0, 0];
+        assert_eq!(Control::read(&two), Ok(Control::Stopped(1)));
+        assert_eq!(Control::read(&[0x81, 203, 0, 2, 0, 0, 0, 1, 0]), Ok(Control::Goodbye(1)));
+        assert_eq!(
+            Control::read(&two[..8]),
+            Err(PacketError::Short { found: 8, needed: 12 }),
+            "a second source that is not there"
+        );
         assert_eq!(Control::read(&[0x80, 200, 0, 0]), Err(PacketError::Kind(200)));
         let header =
             Header { marker: true, payload_type: 96, sequence: 0, timestamp: 0, source: 0 };

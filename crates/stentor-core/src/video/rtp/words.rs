@@ -19,7 +19,7 @@ use thiserror::Error;
 
 /// What every line begins with: the protocol and its version.
 const NAME: &str = "stentor-rtp/1";
-/// How long a request is, at least, in bytes: no answer is longer.
+/// How long a request is, at least, in bytes: no answer is longer, and who asks with less has none.
 pub const REQUEST_BYTES: usize = 192;
 /// The longest line that is read.
 const LINE_MAX: usize = 512;
@@ -67,6 +67,9 @@ pub enum WordsError {
     /// Another protocol or version.
     #[error("it does not begin with {NAME}")]
     NotOne,
+    /// A request that is shorter than an answer may be.
+    #[error("{0} bytes: a request has at least {REQUEST_BYTES}, with spaces at its end")]
+    Short(usize),
     /// A word that is not understood or missing.
     #[error("{0}: not understood, or missing")]
     Word(&'static str),
@@ -81,6 +84,9 @@ impl Request {
         let (verb, values) = line(datagram)?;
         if verb != "PLAY" {
             return Err(WordsError::Word("PLAY"));
+        }
+        if datagram.len() < REQUEST_BYTES {
+            return Err(WordsError::Short(datagram.len()));
         }
         let quality = value(values, "quality").and_then(|written| written.parse().ok());
         let token = value(values, "token").map(|written| u64::from_str_radix(written, 16));
@@ -218,8 +224,12 @@ mod tests {
         check(b"stentor-rtp/2 PLAY quality=0", WordsError::NotOne);
         check(b"\xff", WordsError::NotOne);
         check(b"stentor-rtp/1 PAUSE", WordsError::Word("PLAY"));
-        check(b"stentor-rtp/1 PLAY quality=-1", WordsError::Word("quality"));
-        check(b"stentor-rtp/1 PLAY quality=1 token=x", WordsError::Word("token"));
+        check(b"stentor-rtp/1 PLAY quality=0", WordsError::Short(28));
+        let long = |words: &str| format!("{words:<0$}\n", REQUEST_BYTES - 1).into_bytes();
+        check(&long("stentor-rtp/1 PLAY quality=-1"), WordsError::Word("quality"));
+        check(&long("stentor-rtp/1 PLAY quality=1 token=x"), WordsError::Word("token"));
+        let whole = Request { quality: 1, token: None }.to_bytes();
+        check(&whole[..REQUEST_BYTES - 1], WordsError::Short(REQUEST_BYTES - 1));
     }
 
     proptest! {

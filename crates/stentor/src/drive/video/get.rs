@@ -156,7 +156,8 @@ impl<'a> Getter<'a> {
                 return Ok(got);
             };
             let location = String::from_utf8_lossy(&location).into_owned();
-            let next = url.join(&location).ok().filter(|next| next.scheme().starts_with("http"));
+            let next =
+                url.join(&location).ok().filter(|next| matches!(next.scheme(), "http" | "https"));
             let next = next.ok_or_else(|| {
                 refused(format!("{url} redirects to {location:?}, which is no address of HTTP"))
             })?;

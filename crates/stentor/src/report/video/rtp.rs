@@ -237,7 +237,9 @@ pub fn html(head: &Head, outcome: &Outcome) -> String {
 
 /// Where an origin has its film over UDP, one address on each line, to be copied.
 pub fn ready(addresses: &[SocketAddr]) -> String {
-    addresses.iter().map(|address| format!("udp://{address}  the film by RTP\n")).collect()
+    let places: Vec<String> = addresses.iter().map(|address| format!("udp://{address}")).collect();
+    let width = places.iter().map(String::len).max().unwrap_or(0);
+    places.iter().map(|place| format!("{place:<width$}  the film by RTP\n")).collect()
 }
 
 /// How it goes, in a line.

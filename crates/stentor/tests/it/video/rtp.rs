@@ -132,3 +132,187 @@ fn what_cannot_be_is_said() {
     drop(closed);
     check(&[&address], 3, "ECONNREFUSED");
 }
+
+#[test]
+fn a_question_that_is_too_short_has_no_answer() {
+    let film = serve("rtp-short", 1, 20_000, &[]);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(film.origin.address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // The answers would be told apart by their number.
+    socket.send(b"stentor-rtp/1 PLAY quality=0").unwrap();
+    let long = format!("{:<191}\n", "stentor-rtp/1 PLAY quality=0");
+    socket.send(long.as_bytes()).unwrap();
+    let mut answer = [0; 2048];
+    socket.recv(&mut answer).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    // One thread answers in order: the answer to the second came, and there was none before it.
+    assert!(socket.recv(&mut answer).is_err(), "both were answered");
+}
+
+/// Asks for a film as a player does; gives the socket and the stream's name.
+fn begin(address: SocketAddr) -> (UdpSocket, u32) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut answer = [0; 2048];
+    let mut ask = |words: String| {
+        socket.send(format!("{words:<191}\n").as_bytes()).unwrap();
+        let count = socket.recv(&mut answer).unwrap();
+        String::from_utf8(answer[..count].to_vec()).unwrap()
+    };
+    let token = ask("stentor-rtp/1 PLAY quality=0".to_owned());
+    let token = token.trim().rsplit(' ').next().unwrap();
+    let told = ask(format!("stentor-rtp/1 PLAY quality=0 token={token}"));
+    let source = told.split("source=").nth(1).unwrap().split(' ').next().unwrap();
+    (socket, source.parse().unwrap())
+}
+
+fn goodbye(source: u32) -> Vec<u8> {
+    [&[0x81, 203, 0, 1][..], &source.to_be_bytes()].concat()
+}
+
+/// A receiver's report with one block, of zeros.
+fn report(source: u32) -> Vec<u8> {
+    let names = [(!source).to_be_bytes(), source.to_be_bytes()].concat();
+    [&[0x81, 201, 0, 7][..], &names, &[0; 20]].concat()
+}
+
+#[test]
+fn only_its_player_ends_a_stream() {
+    let film = serve("rtp-goodbye", 300, 20_000, &[]);
+    let (socket, source) = begin(film.origin.address);
+    // Who writes a player's address into a datagram does not know the stream's name.
+    socket.send(&goodbye(1)).unwrap();
+    socket.send(&goodbye(source)).unwrap();
+    socket.send(&report(source)).unwrap();
+    let line = film.origin.log.iter().find(|line| !line.contains("plays quality")).unwrap();
+    assert!(line.contains("reports 0 lost"), "{line}");
+    socket.send(&goodbye(!source)).unwrap();
+    let line = film.origin.log.iter().next().unwrap();
+    assert!(line.contains("the player left"), "{line}");
+}
+
+#[test]
+fn who_reports_after_the_end_hears_of_it_again() {
+    let film = serve("rtp-late", 1, 2400, &[]);
+    let (socket, source) = begin(film.origin.address);
+    let mut datagram = [0; 2048];
+    let mut next = || {
+        let count = socket.recv(&mut datagram).unwrap();
+        datagram[..count].to_vec()
+    };
+    assert_eq!([next().len(), next().len()], [1212; 2], "the film");
+    assert_eq!(next(), goodbye(source));
+    socket.send(&report(source)).unwrap();
+    assert_eq!(next(), goodbye(source));
+    // Of a stream of an earlier origin nobody knows here.
+    socket.send(&report(source ^ 1)).unwrap();
+    assert_eq!(
+        next(),
+        [&[0x81, 203, 0, 3][..], &(source ^ 1).to_be_bytes(), b"\x07stopped"].concat()
+    );
+}
+
+/// Plays from a peer that answers as `answer` does, and gives what was said.
+fn play_from(
+    more: &[&str],
+    mut answer: impl FnMut(&[u8]) -> Vec<Vec<u8>> + Send + 'static,
+) -> crate::program::Said {
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = peer.local_addr().unwrap().to_string();
+    // It ends by a datagram of its own.
+    let (end, ends) = (UdpSocket::bind("127.0.0.1:0").unwrap(), peer.local_addr().unwrap());
+    let speaks = std::thread::spawn(move || {
+        let mut asked = [0; 2048];
+        while let Ok((count, player)) = peer.recv_from(&mut asked) {
+            if &asked[..count] == b"end" {
+                break;
+            }
+            for datagram in answer(&asked[..count]) {
+                let _ = peer.send_to(&datagram, player);
+            }
+        }
+    });
+    let said = run(&[&["video", "play", "--udp", &address, "-q"], more].concat(), b"");
+    end.send_to(b"end", ends).unwrap();
+    speaks.join().unwrap();
+    said
+}
+
+#[test]
+fn an_origin_that_only_hands_out_tokens_is_not_waited_for() {
+    let mut token = 0_u64;
+    let said = play_from(&["-w", "600ms"], move |_| {
+        token += 1;
+        vec![format!("stentor-rtp/1 TOKEN {token:016x}\n").into_bytes()]
+    });
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert!(said.err.contains("no answer within 600ms"), "{}", said.err);
+}
+
+#[test]
+fn an_origin_that_began_anew_is_asked_with_its_own_token() {
+    let mut asked = 0;
+    let said = play_from(&["-w", "10s"], move |request| {
+        asked += 1;
+        let request = String::from_utf8_lossy(request).into_owned();
+        let line = match request.contains("token=0000000000000002") {
+            true => "REFUSED nothing here".to_owned(),
+            false => format!("TOKEN {:016x}", asked.min(2)),
+        };
+        vec![format!("stentor-rtp/1 {line}\n").into_bytes()]
+    });
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert!(said.err.contains("refuses: nothing here"), "{}", said.err);
+}
+
+const TOLD: &str = "stentor-rtp/1 FILM source=7 sequence=0 timestamp=0 packets=9 bytes=90 \
+                    length_ns=1000000000\n";
+
+/// A packet of the film of `TOLD`.
+fn packet(number: u16, timestamp: u32) -> Vec<u8> {
+    let [s0, s1] = number.to_be_bytes();
+    let [t0, t1, t2, t3] = timestamp.to_be_bytes();
+    vec![0x80, 96, s0, s1, t0, t1, t2, t3, 0, 0, 0, 7, 1, 2]
+}
+
+#[test]
+fn an_origin_that_stops_is_no_end_of_the_film() {
+    let said = play_from(&["--playout", "10ms"], |_| {
+        let stopped = [&[0x81, 203, 0, 3, 0, 0, 0, 7][..], b"\x07stopped"].concat();
+        vec![TOLD.as_bytes().to_vec(), packet(0, 0), packet(1, 9000), stopped]
+    });
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert!(said.err.contains("the origin stopped before the film's end"), "{}", said.err);
+}
+
+#[test]
+fn what_plays_after_the_films_end_is_not_waited_for() {
+    let said = play_from(&["--playout", "10ms", "-w", "600ms", "-J"], |_| {
+        vec![TOLD.as_bytes().to_vec(), packet(0, 0), packet(1, 0x7fff_ffff)]
+    });
+    let json: Value = serde_json::from_slice(&said.out).unwrap();
+    assert_eq!(said.code, Some(1), "{json:#}");
+    assert!(number(&json, "strangers") > 0, "{json:#}");
+    assert_eq!(number(&json, "full"), 0, "nothing of it fills the buffer: {json:#}");
+}
+
+#[test]
+fn every_interface_is_served_over_udp() {
+    let film = serve("rtp-public", 1, 20_000, &["--public"]);
+    let near = SocketAddr::from(([127, 0, 0, 1], film.origin.address.port()));
+    let (code, json) = play(near, &["--playout", "1s"]);
+    assert_eq!(code, Some(0), "{json:#}");
+}
+
+#[test]
+fn what_comes_after_the_end_of_play_is_late_and_not_lost() {
+    let film = serve("rtp-end", 3, 20_000, &[]);
+    // The goodbye overtakes packets, and whoever comes after it has missed its turn.
+    let link = ["--link", "down:jitter=200ms", "--seed", "7", "--playout", "1ms"];
+    let (_, json) = play(film.origin.address, &link);
+    adds_up(&json);
+    assert!(number(&json, "late") > 0, "{json:#}");
+    assert_eq!((number(&json, "sent"), number(&json, "lost")), (3 * 17, 0), "{json:#}");
+}

@@ -1,6 +1,7 @@
 //! The real binary: `video serve`, asked by sockets that speak HTTP by hand.
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -409,4 +410,34 @@ fn what_cannot_be_served_is_said() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     check(&["-p", &port], 3, "address already in use (EADDRINUSE)");
+}
+
+#[test]
+fn a_request_of_1_1_has_one_host() {
+    let origin = Origin::start(&["--film", "short"]);
+    let status = |head: &str| {
+        let mut stream = TcpStream::connect(origin.address).unwrap();
+        write!(stream, "{head}Connection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(status("GET /film.json HTTP/1.1\r\nHost: a\r\n"), "200");
+    assert_eq!(status("GET /film.json HTTP/1.0\r\n"), "200");
+    assert_eq!(status("GET /film.json HTTP/1.1\r\n"), "400");
+    assert_eq!(status("GET /film.json HTTP/1.1\r\nHost: a\r\nHost: b\r\n"), "400");
+}
+
+#[test]
+fn a_folder_with_two_slashes_is_still_here() {
+    let folder = std::env::temp_dir().join(format!("stentor-slashes-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("other")).unwrap();
+    let origin = Origin::start(&[folder.to_str().unwrap()]);
+    let mut stream = TcpStream::connect(origin.address).unwrap();
+    write!(stream, "GET //other HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 301 "), "{answer}");
+    assert!(answer.contains("\r\nlocation: /other/\r\n"), "{answer}");
 }

@@ -6,9 +6,12 @@
 mod source;
 mod walk;
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use stentor_core::manifest::TEXT_MAX;
 use stentor_core::manifest::check::Finding;
 use stentor_core::moment::Moment;
 use stentor_os::failure::Failure;
@@ -214,8 +217,10 @@ fn search(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), C
     Ok(())
 }
 
-/// Whether a file is a playlist of variants. One that cannot be read is found out about later.
+/// Whether a file is a playlist of variants, by as much of it as is checked. One that cannot be read
+/// is found out about later.
 fn multivariant(path: &Path) -> bool {
-    let text = std::fs::read(path).unwrap_or_default();
-    String::from_utf8_lossy(&text).contains("#EXT-X-STREAM-INF")
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(TEXT_MAX as u64).read_to_end(&mut text));
+    read.is_ok() && String::from_utf8_lossy(&text).contains("#EXT-X-STREAM-INF")
 }

@@ -21,6 +21,9 @@ pub(super) struct Source<'a> {
     getter: Option<Getter<'a>>,
     silence_max: Duration,
     interrupts: Option<&'a Interrupts>,
+    /// What a person has named. Only if that is on disk, others may be: a server must not make us
+    /// read there.
+    targets: &'a [Url],
     /// Servers that are known to keep players of other origins out: said once for each.
     unshared: BTreeSet<String>,
     pub(super) bytes: u64,
@@ -47,8 +50,13 @@ impl Loaded {
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(silence_max: Duration, interrupts: Option<&'a Interrupts>) -> Source<'a> {
-        Source { getter: None, silence_max, interrupts, unshared: BTreeSet::new(), bytes: 0 }
+    pub(super) fn new(
+        silence_max: Duration,
+        interrupts: Option<&'a Interrupts>,
+        targets: &'a [Url],
+    ) -> Source<'a> {
+        let unshared = BTreeSet::new();
+        Source { getter: None, silence_max, interrupts, targets, unshared, bytes: 0 }
     }
 
     /// How many requests were sent, over how many connections.
@@ -59,7 +67,7 @@ impl<'a> Source<'a> {
     /// Fetches or reads at most `bytes_max` bytes of `url`, or of a range of it.
     ///
     /// # Errors
-    /// No server, no reply, another scheme (exit 3); a signal (130).
+    /// No server, no reply (exit 3); a signal (130).
     pub(super) fn load(
         &mut self,
         url: &Url,
@@ -70,12 +78,12 @@ impl<'a> Source<'a> {
             return Err(Complaint::new(Exit::Interrupted, "interrupted", ""));
         }
         let loaded = match url.scheme() {
-            "file" => read(url, range, bytes_max),
             "http" | "https" => self.fetch(url, range, bytes_max)?,
-            _ => {
-                let what = format!("{url} is neither http nor https");
-                return Err(Complaint::new(Exit::Environment, what, ""));
+            "file" if self.targets.iter().any(|target| target.scheme() == "file") => {
+                read(url, range, bytes_max, !self.targets.contains(url))
             }
+            "file" => absent(url, "a file is not a server's to name"),
+            _ => absent(url, "neither http nor https"),
         };
         self.bytes = self.bytes.saturating_add(loaded.bytes.len() as u64);
         Ok(loaded)
@@ -128,7 +136,19 @@ impl<'a> Source<'a> {
     }
 }
 
-fn read(url: &Url, range: Option<ByteRange>, bytes_max: usize) -> Loaded {
+/// What is not there, and why.
+fn absent(url: &Url, why: &str) -> Loaded {
+    let absent = Some(why.to_owned());
+    Loaded { bytes: Vec::new(), url: url.clone(), long: false, absent, got: None }
+}
+
+/// Reads a file; one that a manifest has `named` is a regular one.
+fn read(url: &Url, range: Option<ByteRange>, bytes_max: usize, named: bool) -> Loaded {
+    // A pipe would be waited for, and a device has no end.
+    let path = url.to_file_path().unwrap_or_default();
+    if named && path.metadata().is_ok_and(|data| !data.is_file()) {
+        return absent(url, "not a regular file");
+    }
     let mut loaded =
         Loaded { bytes: Vec::new(), url: url.clone(), long: false, absent: None, got: None };
     let read = || -> io::Result<Vec<u8>> {

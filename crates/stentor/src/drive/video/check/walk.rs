@@ -102,7 +102,7 @@ impl<'a> Walker<'a> {
     ) -> Walker<'a> {
         Walker {
             plan,
-            source: Source::new(plan.silence_max, interrupts),
+            source: Source::new(plan.silence_max, interrupts, &plan.targets),
             manifests: Vec::new(),
             progress,
             media: BTreeMap::new(),
@@ -327,7 +327,10 @@ impl<'a> Walker<'a> {
                 hints: Hints::of(text),
                 places: check::playlist_lines(text),
             })),
-            Ok(Playlist::Multivariant(_)) => None,
+            Ok(Playlist::Multivariant(_)) => {
+                self.add(index, None, check::not_media());
+                None
+            }
             Err(error) => {
                 self.note(index, format!("its segments were not checked: {error}"));
                 None
@@ -476,8 +479,10 @@ impl<'a> Walker<'a> {
 
     fn resolve(&mut self, resource: &Resource, whence: &Whence, at: Option<Place>) -> Option<Url> {
         let url = whence.base.join(&resource.uri).ok();
-        // A server must not make us read the disk.
-        let url = url.filter(|url| url.scheme() != "file" || whence.base.scheme() == "file");
+        if url.as_ref().is_some_and(|url| url.scheme() == "data") {
+            self.note(whence.manifest, "a data: URL was not checked");
+            return None;
+        }
         if url.is_none() {
             let line = at.map(|place| format!("{place}: ")).unwrap_or_default();
             self.note(whence.manifest, format!("{line}{:?} leads nowhere", resource.uri));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, StatusCode};
+use hyper::{Method, StatusCode, Version};
 
 use super::entity::{ASK, Entity, KEEP_NOT, Source};
 use super::folder;
@@ -85,11 +85,16 @@ impl Answer {
 
 /// Answers a request.
 pub(super) async fn answer(
-    method: &Method,
+    (method, version): (&Method, Version),
     path: &str,
     asked: &HeaderMap,
     shared: &Arc<Shared>,
 ) -> Answer {
+    let hosts = asked.get_all(header::HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && version == Version::HTTP_11) {
+        let text = "A request has one Host (RFC 9112, 3.2).\n";
+        return Answer::text(StatusCode::BAD_REQUEST, text.to_owned());
+    }
     if *method == Method::OPTIONS {
         return options();
     }
@@ -107,7 +112,8 @@ pub(super) async fn answer(
         Found::This(entity) => of(entity, method, asked),
         Found::WithSlash => {
             let mut answer = Answer::text(StatusCode::MOVED_PERMANENTLY, "A folder.\n".to_owned());
-            answer.set(header::LOCATION, &format!("{path}/"));
+            // Two slashes at its beginning would lead to another host (RFC 3986, 4.2).
+            answer.set(header::LOCATION, &format!("/{}/", path.trim_start_matches('/')));
             answer
         }
         Found::Nothing => {

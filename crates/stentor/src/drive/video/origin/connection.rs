@@ -107,7 +107,8 @@ async fn respond(
     ledger.asked();
     let (at, time) = (now(), SystemTime::now());
     let (method, uri) = (request.method(), request.uri());
-    let mut answer = answer::answer(method, uri.path(), request.headers(), &shared).await;
+    let asked = (method, request.version());
+    let mut answer = answer::answer(asked, uri.path(), request.headers(), &shared).await;
     let struck = strike(method, uri.path(), answer.is_media, &shared);
     if !struck.late.is_zero() {
         tokio::time::sleep(struck.late).await;

@@ -30,6 +30,8 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The most looks that are kept: then every second one is forgotten.
 const LOOKS_MAX: usize = 4096;
+/// How much silence after the end of play it takes for what is missing to be lost.
+const LINGER: Duration = Duration::from_millis(500);
 /// Packets that may come before the words that announce them.
 const EARLY_MAX: usize = 1024;
 /// Datagrams that are read before anything else has its turn.
@@ -141,6 +143,7 @@ struct Player {
     early: Vec<(Moment, Vec<u8>)>,
     playout: Playout,
     first: Option<Moment>,
+    /// When something came that leads on.
     heard: Moment,
     looked: Option<Moment>,
     reported: Reported,
@@ -210,30 +213,33 @@ impl Player {
             // What does not get there is said again.
             let _ = self.socket.send(&request.to_bytes());
         } else if self.film.is_some() && due(self.reported.at, REPORT_EVERY) {
-            let report = self.report(now);
-            let _ = self.socket.send(&Control::Report(report).to_bytes());
+            if let Some(report) = self.report(now) {
+                let _ = self.socket.send(&report.to_bytes());
+            }
         }
     }
 
-    /// What is to be said of the stream (RFC 3550, 6.4.1); `None` before its first packet.
-    fn report(&mut self, now: Moment) -> Option<Report> {
+    /// What is to be said of the stream (RFC 3550, 6.4.1), if there is one.
+    fn report(&mut self, now: Moment) -> Option<Control> {
         let film = self.film.as_ref()?;
         let (come, sent) = self.playout.progress();
         let new_sent = sent.saturating_sub(self.reported.sent);
         let new_lost = new_sent.saturating_sub(come.saturating_sub(self.reported.come));
         self.reported = Reported { at: Some(now), come, sent };
-        let last = sent.checked_sub(1)?;
+        let Some(last) = sent.checked_sub(1) else {
+            return Some(Control::Present(!film.told.source));
+        };
         let share = (new_lost * 256).checked_div(new_sent).unwrap_or(0);
         let jitter = self.playout.jitter().as_nanos() * u128::from(CLOCK_HZ) / 1_000_000_000;
         let highest = u64::from(film.told.sequence) + last;
-        Some(Report {
+        Some(Control::Report(Report {
             reporter: !film.told.source,
             source: film.told.source,
             lost_share: u8::try_from(share).unwrap_or(u8::MAX),
             lost: i32::try_from(sent - come).unwrap_or(i32::MAX),
             highest: u32::try_from(highest % (1 << 32)).unwrap_or(0),
             jitter: u32::try_from(jitter).unwrap_or(u32::MAX),
-        })
+        }))
     }
 
     /// How long nothing is due.
@@ -269,14 +275,14 @@ impl Player {
     }
 
     fn take(&mut self, now: Moment, datagram: &[u8]) {
-        self.heard = now;
         if Control::is_one(datagram) {
             match Control::read(datagram) {
                 Ok(Control::Goodbye(source)) if self.is_ours(source) => self.complete = true,
+                Ok(Control::Stopped(source)) if self.is_ours(source) => self.stopped(),
                 _ => self.outcome.strangers += 1,
             }
         } else if let Ok(answer) = Answer::read(datagram) {
-            self.hear(answer);
+            self.hear(now, answer);
         } else if self.film.is_some() {
             self.play(now, datagram);
         } else if self.early.len() < EARLY_MAX {
@@ -288,14 +294,26 @@ impl Player {
         self.film.as_ref().is_some_and(|film| film.told.source == source)
     }
 
-    fn hear(&mut self, answer: Answer) {
+    /// The origin ends before its film does, which is nothing to whoever has it all.
+    fn stopped(&mut self) {
+        if !self.complete {
+            let what = format!("udp {}: the origin stopped before the film's end", self.plan.peer);
+            self.give_up(Exit::Bad, what, "");
+        }
+    }
+
+    fn hear(&mut self, now: Moment, answer: Answer) {
         match answer {
-            Answer::Token(token) if self.film.is_none() && self.token.is_none() => {
-                self.token = Some(token);
-                // At once, not when the next turn to ask comes.
-                self.asked_at = None;
+            Answer::Token(token) if self.film.is_none() => {
+                // At once the first time. An origin that began anew has other tokens: then when the
+                // next turn to ask comes.
+                if self.token.replace(token).is_none() {
+                    self.asked_at = None;
+                    self.heard = now;
+                }
             }
             Answer::Film(told) if self.film.is_none() => {
+                self.heard = now;
                 self.outcome.film = Some(told);
                 let numbers = Unwrap::new(told.sequence.into(), 16);
                 let stamps = Unwrap::new(told.timestamp.into(), 32);
@@ -324,16 +342,19 @@ impl Player {
         };
         let number = film.numbers.feed(header.sequence.into());
         let number = number.filter(|number| *number < film.told.packets);
-        let (Some(number), Some(ticks)) = (number, film.stamps.feed(header.timestamp.into()))
-        else {
+        let plays = film.stamps.feed(header.timestamp.into()).map(span_of);
+        // What plays after the film's end would be waited for.
+        let plays = plays.filter(|plays| *plays <= film.told.length);
+        let (Some(number), Some(plays)) = (number, plays) else {
             self.outcome.strangers += 1;
             return;
         };
+        self.heard = now;
         if self.first.is_none() {
             self.first = Some(now);
             self.outcome.asked = now.since(self.began);
         }
-        let packet = Packet { number, plays: span_of(ticks), marker: header.marker };
+        let packet = Packet { number, plays, marker: header.marker };
         if let Fate::InTime(_) = self.playout.handle(now, packet) {
             self.outcome.bytes += payload.len() as u64;
         }
@@ -372,7 +393,10 @@ impl Player {
     fn judge(&mut self) {
         let now = now();
         if self.complete && self.playout.level(now).is_zero() {
-            self.ended = true;
+            let (come, _) = self.playout.progress();
+            let all = self.film.as_ref().is_some_and(|film| come >= film.told.packets);
+            // What is still on its way is late, and not lost.
+            self.ended = all || now.since(self.heard) >= LINGER;
             return;
         }
         // What is not read may be there.

@@ -1,7 +1,7 @@
 //! The origin's end of a film over UDP: one thread, one socket for each address, a stream for each
 //! player.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
 use stentor_core::moment::Moment;
 use stentor_core::seed::{Dice, Seed};
 use stentor_core::units::BitRate;
@@ -28,6 +29,8 @@ use super::{DATAGRAM_MAX, now};
 pub const STREAMS_MAX: usize = 64;
 /// How long a token is good, at least; at most twice as long.
 const TOKEN_LIFE: Duration = Duration::from_secs(30);
+/// How often a player's reports are passed on, at most.
+const TELL_EVERY: Duration = Duration::from_millis(500);
 /// Packets of one stream before the others have their turn.
 const PACKETS_PER_TURN: usize = 32;
 /// Datagrams that are read before packets have their turn.
@@ -98,9 +101,15 @@ pub fn start(plan: Plan, listener: Listener) -> Result<Running, Failure> {
     for address in &plan.addresses {
         let named =
             |operation| move |error| Failure::new(operation, format!("udp {address}"), error);
-        let socket = UdpSocket::bind(address).map_err(named("bind"))?;
+        let socket = Socket::new(Domain::for_address(*address), Type::DGRAM, None);
+        let socket = socket.map_err(named("socket"))?;
+        if address.is_ipv6() {
+            // Every address of IPv4 may be another socket's.
+            socket.set_only_v6(true).map_err(named("setsockopt IPV6_V6ONLY"))?;
+        }
+        socket.bind(&(*address).into()).map_err(named("bind"))?;
         socket.set_nonblocking(true).map_err(named("fcntl"))?;
-        sockets.push(socket);
+        sockets.push(socket.into());
     }
     let failed = |error: io::Error| Failure::new("clone", "the thread of RTP", error);
     let (end, ends) = UnixStream::pair().map_err(failed)?;
@@ -108,6 +117,7 @@ pub fn start(plan: Plan, listener: Listener) -> Result<Running, Failure> {
         plan,
         sockets,
         streams: BTreeMap::new(),
+        whole: VecDeque::new(),
         secret: RandomState::new(),
         begun: 0,
         listener,
@@ -133,6 +143,8 @@ struct Stream {
     quality: usize,
     told: Description,
     schedule: Schedule,
+    /// When its player's report was passed on last.
+    told_at: Option<Moment>,
     /// The chunk that is being sent.
     chunk: Option<(usize, mp4::Chunk)>,
     packets: u64,
@@ -144,6 +156,8 @@ struct Loop {
     plan: Plan,
     sockets: Vec<UdpSocket>,
     streams: BTreeMap<SocketAddr, Stream>,
+    /// The latest that were sent whole, whose players may not know it yet.
+    whole: VecDeque<(SocketAddr, u32)>,
     secret: RandomState,
     begun: u64,
     listener: Listener,
@@ -172,7 +186,7 @@ impl Loop {
             }
         }
         for (peer, stream) in std::mem::take(&mut self.streams) {
-            self.say_goodbye(peer, &stream);
+            self.say(stream.socket, peer, Control::Stopped(stream.schedule.source()));
             self.tell_the_end(peer, &stream, Ended::Origin);
         }
     }
@@ -220,7 +234,7 @@ impl Loop {
             let Ok((count, peer)) = socket.recv_from(&mut datagram) else { return };
             let datagram = datagram.get(..count).unwrap_or_default();
             if Control::is_one(datagram) {
-                self.hear_control(peer, datagram);
+                self.hear_control(number, peer, datagram);
             } else if let Ok(request) = Request::read(datagram) {
                 let answer = self.answer(number, peer, request);
                 let Some(socket) = self.sockets.get(number) else { return };
@@ -230,19 +244,43 @@ impl Loop {
         }
     }
 
-    fn hear_control(&mut self, peer: SocketAddr, datagram: &[u8]) {
-        let Some(stream) = self.streams.get_mut(&peer) else { return };
-        let ours = stream.schedule.source();
-        match Control::read(datagram) {
-            Ok(Control::Report(report)) => {
-                stream.schedule.heard(now());
-                if let Some(report) = report.filter(|report| report.source == ours) {
+    /// Who knows the name of a stream had it from us, at its player's address: anybody can write
+    /// that address into a datagram.
+    fn hear_control(&mut self, number: usize, peer: SocketAddr, datagram: &[u8]) {
+        let Ok(control) = Control::read(datagram) else { return };
+        let Some(stream) = self.streams.get_mut(&peer) else {
+            self.answer_late(number, peer, control);
+            return;
+        };
+        let (ours, now) = (stream.schedule.source(), now());
+        match control {
+            Control::Report(report) if report.source == ours => {
+                stream.schedule.heard(now);
+                if stream.told_at.is_none_or(|at| now.since(at) >= TELL_EVERY) {
+                    stream.told_at = Some(now);
                     (self.listener)(peer, stream.quality, News::Told(report));
                 }
             }
-            Ok(Control::Goodbye(_)) => self.end(peer, Ended::Goodbye),
-            Err(_) => {}
+            Control::Present(player) if player == !ours => stream.schedule.heard(now),
+            Control::Goodbye(player) | Control::Stopped(player) if player == !ours => {
+                self.end(peer, Ended::Goodbye);
+            }
+            Control::Report(_)
+            | Control::Present(_)
+            | Control::Goodbye(_)
+            | Control::Stopped(_) => {}
         }
+    }
+
+    /// A player whose goodbye was lost, or who plays what was sent before this origin began, still
+    /// reports: it hears the end again, which is shorter than its report.
+    fn answer_late(&self, number: usize, peer: SocketAddr, control: Control) {
+        let Control::Report(Report { source, .. }) = control else { return };
+        let goodbye = match self.whole.contains(&(peer, source)) {
+            true => Control::Goodbye(source),
+            false => Control::Stopped(source),
+        };
+        self.say(number, peer, goodbye);
     }
 
     fn answer(&mut self, number: usize, peer: SocketAddr, request: Request) -> Answer {
@@ -276,15 +314,18 @@ impl Loop {
     fn end(&mut self, peer: SocketAddr, how: Ended) {
         let Some(stream) = self.streams.remove(&peer) else { return };
         if how == Ended::Whole {
-            self.say_goodbye(peer, &stream);
+            let source = stream.schedule.source();
+            self.say(stream.socket, peer, Control::Goodbye(source));
+            self.whole.truncate(STREAMS_MAX - 1);
+            self.whole.push_front((peer, source));
         }
         self.tell_the_end(peer, &stream, how);
     }
 
-    fn say_goodbye(&self, peer: SocketAddr, stream: &Stream) {
-        let Some(socket) = self.sockets.get(stream.socket) else { return };
-        // Who does not get it ends by the count of packets, or by silence.
-        let _ = socket.send_to(&Control::Goodbye(stream.schedule.source()).to_bytes(), peer);
+    fn say(&self, number: usize, peer: SocketAddr, control: Control) {
+        let Some(socket) = self.sockets.get(number) else { return };
+        // Who does not get it reports once more, or ends by the count of packets, or by silence.
+        let _ = socket.send_to(&control.to_bytes(), peer);
     }
 
     fn tell_the_end(&mut self, peer: SocketAddr, stream: &Stream, how: Ended) {
@@ -296,7 +337,8 @@ impl Loop {
 impl Stream {
     fn new(socket: usize, quality: usize, told: Description, schedule: Schedule) -> Stream {
         let (packets, refused, bytes) = (0, 0, 0);
-        Stream { socket, quality, told, schedule, chunk: None, packets, refused, bytes }
+        let (told_at, chunk) = (None, None);
+        Stream { socket, quality, told, schedule, told_at, chunk, packets, refused, bytes }
     }
 
     fn send(&mut self, socket: &UdpSocket, peer: SocketAddr, film: &Film, packet: Packet) {

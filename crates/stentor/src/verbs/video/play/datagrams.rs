@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use stentor_core::endpoint::{Host, Place, Target, Transport};
@@ -102,17 +102,28 @@ impl Wish {
         if let Some(beside) = &beside {
             peers.insert(0, beside.address);
         }
-        let Some(peer) = peers.first().copied() else {
-            return Err(Complaint::new(Exit::Environment, "there is no address", ""));
-        };
         let mut status = Status::default();
-        let plan = Plan { peer, quality, delay, buffer, patience };
-        let outcome = receiver::run(plan, &interrupts, &mut |look, film| {
-            if !args.quiet {
-                status.show(&report::progress(look, film));
+        let mut outcome = None;
+        for peer in peers {
+            let plan = Plan { peer, quality, delay, buffer, patience };
+            let came = receiver::run(plan, &interrupts, &mut |look, film| {
+                if !args.quiet {
+                    status.show(&report::progress(look, film));
+                }
+            });
+            let refused = match &came {
+                Ok(came) => matches!(came.trouble, Some((Exit::Environment, _))),
+                Err(_) => true,
+            };
+            outcome = Some(came);
+            // Where nobody listens, the name's next address may do.
+            if !refused || beside.is_some() {
+                break;
             }
-        });
+        }
         status.clear();
+        let missing = || Complaint::new(Exit::Environment, "there is no address", "");
+        let outcome = outcome.ok_or_else(missing)?;
         if let (Some(link), Some(beside), false) = (&self.link, &beside, args.quiet) {
             console::notice(format!("stentor: {}", link.told(beside)));
         }
@@ -122,7 +133,11 @@ impl Wish {
 
 fn place(args: &Args) -> Result<(Host, u16), Complaint> {
     let Some(written) = &args.target else {
-        return Ok((Host::Address(Ipv4Addr::LOCALHOST.into()), args.port.unwrap_or(PORT)));
+        let near = match args.ipv6 {
+            true => Ipv6Addr::LOCALHOST.into(),
+            false => Ipv4Addr::LOCALHOST.into(),
+        };
+        return Ok((Host::Address(near), args.port.unwrap_or(PORT)));
     };
     let target = written.parse::<Target>();
     match target {

@@ -64,8 +64,8 @@ fn serve(args: &Args, config: &mut Option<json::Config>) -> Result<(Exit, Totals
             let film = Arc::new(catalogue.film().clone());
             let addresses = running.addresses.clone();
             let plan = sender::Plan { film, addresses, rate, seed };
-            let started = sender::start(plan, stream_log(args))?;
-            Some(started)
+            let (listener, writer) = stream_log(args)?;
+            Some((sender::start(plan, listener)?, writer))
         }
         Source::Film(_) | Source::Folder(_) => None,
     };
@@ -89,8 +89,11 @@ fn serve(args: &Args, config: &mut Option<json::Config>) -> Result<(Exit, Totals
         console::notice("stentor: --public: every machine that reaches this one can use it");
     }
     let exit = wait(&running, &interrupts)?;
-    // Says goodbye to its players.
-    drop(streams);
+    if let Some((streams, writer)) = streams {
+        // Says goodbye to its players.
+        drop(streams);
+        let _ = writer.join();
+    }
     let totals = running.finish()?;
     // Every sender went with the threads: it writes what is left, and ends.
     let _ = writer.join();
@@ -117,14 +120,28 @@ fn write_log(args: &Args, exchanges: Receiver<Exchange>) -> Result<JoinHandle<()
     Ok(thread.map_err(|error| Failure::new("clone", "the thread of the log", error))?)
 }
 
-/// Writes a line for whatever happens to a stream over UDP.
-fn stream_log(args: &Args) -> sender::Listener {
+/// Writes a line for whatever happens to a stream over UDP, on a thread of its own, which ends with
+/// the listener: packets have their time, whoever reads the log.
+fn stream_log(args: &Args) -> Result<(sender::Listener, JoinHandle<()>), Complaint> {
     let (quiet, form) = (args.quiet, args.log);
-    Box::new(move |peer, quality, news| match form {
-        _ if quiet => {}
-        log::Form::Human => console::notice(rtp::line(peer, quality, news)),
-        log::Form::Json => console::notice(rtp_json::line(peer, quality, news)),
-    })
+    let (sender, lines) = sync_channel(LOG_MAX);
+    let work = move || {
+        for (peer, quality, news) in lines {
+            match form {
+                _ if quiet => {}
+                log::Form::Human => console::notice(rtp::line(peer, quality, news)),
+                log::Form::Json => console::notice(rtp_json::line(peer, quality, news)),
+            }
+        }
+    };
+    let thread = thread::Builder::new().name("rtp-log".to_owned()).spawn(work);
+    let thread =
+        thread.map_err(|error| Failure::new("clone", "the thread of the log over UDP", error))?;
+    // What there is no room for is left out: a player's next report says as much.
+    let listener = move |peer, quality, news| {
+        let _ = sender.try_send((peer, quality, news));
+    };
+    Ok((Box::new(listener), thread))
 }
 
 /// Data for people goes to standard output, unless that is promised to JSON.

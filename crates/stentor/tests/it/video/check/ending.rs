@@ -162,3 +162,56 @@ fn a_signal_ends_it_with_what_was_found_so_far() {
     assert_eq!(json["result"]["musts_broken"], 1, "{json:#}");
     assert_eq!(json["result"]["manifests"][0]["tracks"][1]["segments_fetched"], 2, "{json:#}");
 }
+
+#[test]
+fn a_server_does_not_make_us_read_the_disk() {
+    let disk = Files::sound().write();
+    let there = format!("file://{}", disk.path("0/playlist.m3u8"));
+    let finds = |name: &str, from: &str, to: &str| {
+        let mut files = Files::sound();
+        files.replace(name, from, to);
+        let target = format!("http://{}/{name}", serve(&files, |_, _| {}));
+        let told = check(&target, &[]);
+        assert_eq!(told.said.code, Some(1), "{:#}", told.json);
+        let words = "a file is not a server's to name";
+        let found = told.findings();
+        let found = found.iter().find(|(_, one)| one["rule"] == "missing").unwrap();
+        assert!(found.1["found"].as_str().unwrap().ends_with(words), "{found:?}");
+    };
+    finds("master.m3u8", "\n0/playlist.m3u8", &format!("\n{there}"));
+    finds("0/playlist.m3u8", "\n0.m4s", &format!("\n{there}"));
+    let base = format!("<BaseURL>file://{}/</BaseURL><Period", disk.0.display());
+    finds("manifest.mpd", "<Period", &base);
+}
+
+#[test]
+fn what_cannot_be_fetched_is_a_finding_and_the_rest_is_checked() {
+    let mut files = Files::sound();
+    files.replace("0/playlist.m3u8", "\n0.m4s", "\nftp://127.0.0.1/0.m4s");
+    let folder = files.write();
+    let told = check(&folder.path("0/playlist.m3u8"), &[]);
+    assert_eq!(told.said.code, Some(1), "{:#}", told.json);
+    assert!(told.rules().contains("missing"), "{:#}", told.json);
+    assert_eq!(told.tracks()[0]["segments_fetched"], 3, "{:#}", told.json);
+}
+
+#[test]
+fn a_pipe_among_the_segments_is_not_waited_for() {
+    let mut files = Files::sound();
+    files.0.remove("0/1.m4s");
+    let folder = files.write();
+    let made = Command::new("mkfifo").arg(folder.path("0/1.m4s")).status().unwrap();
+    assert!(made.success());
+    let told = check(&folder.path("0/playlist.m3u8"), &[]);
+    assert_eq!(told.rules().into_iter().collect::<Vec<_>>(), ["missing"], "{:#}", told.json);
+}
+
+#[test]
+fn a_playlist_of_variants_is_no_media_playlist() {
+    let mut files = Files::sound();
+    files.replace("master.m3u8", "\n0/playlist.m3u8", "\nmaster.m3u8");
+    let folder = files.write();
+    let told = check(&folder.path("master.m3u8"), &[]);
+    assert_eq!(told.said.code, Some(1), "{:#}", told.json);
+    assert!(told.rules().contains("no-target-duration"), "{:#}", told.json);
+}
