@@ -192,6 +192,7 @@ fn a_long_film_is_a_small_picture() {
 fn the_live_picture_of_a_session() {
     let (config, outcome, _) = stream();
     let mut live = Live::new(&config.source, Some(config.policy));
+    live.stream();
     live.take(News::Film(&outcome.film));
     let mut events = outcome.events.iter().peekable();
     for sample in outcome.samples.iter().take_while(|sample| sample.at < ms(6000)) {

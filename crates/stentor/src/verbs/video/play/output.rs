@@ -93,6 +93,11 @@ impl Outputs {
         }
     }
 
+    /// Learns that one request is for all of the film.
+    pub(super) fn streams(&mut self) {
+        self.screen.stream();
+    }
+
     /// Shows how many players fare.
     pub(super) fn stands(&mut self, standing: Standing) {
         let Standing { clients, begun, ended, bytes } = standing;

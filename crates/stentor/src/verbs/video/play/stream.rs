@@ -92,6 +92,7 @@ impl Wish {
             return Err(Complaint::usage(what, "They are counted from 0."));
         }
         let plan = self.file(url, film, quality, args, way, interrupts)?;
+        outputs.streams();
         let mut company = progressive::Company {
             interrupts: Some(interrupts),
             news: &mut |news| outputs.tell(news, false),
