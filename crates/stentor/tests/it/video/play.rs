@@ -433,6 +433,23 @@ fn lines_choose_by_hand() {
 fn conditions_make_a_run_bad_and_mistakes_are_usage() {
     let origin = Origin::usual();
     let url = origin.url("/master.m3u8");
+    for [flag, value, mode] in [
+        ["--latency", "3ms", "--sim"],
+        ["--from", "3s", "--sim"],
+        ["-x", "1Mbit", "--predict"],
+        ["-R", "1Mbit", "--predict"],
+        ["--saw-tooth", "1Mbit,3s", "--predict"],
+    ] {
+        let said = play(&url, &[flag, value]);
+        assert_eq!(said.code, Some(2), "{}", said.err);
+        assert!(
+            said.err.contains(&format!("{flag} means something with {mode} only")),
+            "{}",
+            said.err
+        );
+    }
+    let said = run(&["video", "play", &url, "-w", "0s"], b"");
+    assert_eq!(said.code, Some(2), "{}", said.err);
     let said = play(&url, &["--receive-buffer", "64Ki"]);
     assert_eq!(said.code, Some(2), "{}", said.err);
     assert!(said.err.contains("--fetch progressive leaves film in the kernel"), "{}", said.err);

@@ -231,6 +231,20 @@ fn the_live_picture_says_what_stands_still() {
 }
 
 #[test]
+fn a_stream_is_of_one_file_to_its_end() {
+    let (config, outcome, _) = ladder();
+    let mut live = Live::new("film", Some(config.policy));
+    live.stream();
+    live.take(News::Film(&outcome.film));
+    for event in outcome.events.iter().take_while(|event| event.at <= ms(22_000)) {
+        live.take(News::Event(event));
+    }
+    let lines = live.lines(80, Duration::ZERO);
+    let quality = lines.iter().find(|line| line.words.starts_with("quality")).unwrap();
+    assert!(quality.words.contains("one file: "), "{}", quality.words);
+}
+
+#[test]
 fn many_players_for_people() {
     let (config, slow, _) = lecture(800, 4);
     let (_, fast, _) = lecture(2000, 4);

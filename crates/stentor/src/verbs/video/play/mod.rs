@@ -53,13 +53,15 @@ pub(super) struct Args {
     fetch: Option<Fetch>,
     /// What chooses the qualities: throughput, bba0, bola-basic, bola, bola-o, bola-e, dynamic, mpc,
     /// robust-mpc, fixed:N, and oracle with --sim [default: dynamic]
-    #[arg(long, value_name = "NAME", group = "chooser", help_heading = CHOOSING)]
+    #[arg(long, value_name = "NAME", group = "chooser", help_heading = CHOOSING,
+        conflicts_with = "predict")]
     rule: Option<String>,
     /// Lets a program choose: it reads and writes lines of JSON
-    #[arg(long, value_name = "COMMAND", group = "chooser", help_heading = CHOOSING)]
+    #[arg(long, value_name = "COMMAND", group = "chooser", help_heading = CHOOSING,
+        conflicts_with = "predict")]
     abr: Option<String>,
     /// Lets you choose: a quality for each chunk, asked for at a terminal or read as lines
-    #[arg(long, group = "chooser", help_heading = CHOOSING)]
+    #[arg(long, group = "chooser", help_heading = CHOOSING, conflicts_with = "predict")]
     manual: bool,
     /// Always this quality, from 0, the lowest: the same as --rule fixed:N
     #[arg(long, value_name = "N", group = "chooser", help_heading = CHOOSING)]
@@ -98,19 +100,21 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "PORT", conflicts_with = "target", help_heading = NETWORK)]
     port: Option<u16>,
     /// Puts a worse network before the origin, by the words of impair: rate=2Mbit,trace=FILE
-    #[arg(long, value_name = "SPEC", conflicts_with_all = ["sim", "predict", "compat"], help_heading = NETWORK)]
+    #[arg(long, value_name = "SPEC", help_heading = NETWORK,
+        conflicts_with_all = ["sim", "predict", "compat"])]
     link: Option<Words>,
     /// From which the link's chance and a preset's film follow [default: link new, film 1]
     #[arg(long, value_name = "N", help_heading = NETWORK)]
     seed: Option<u64>,
     /// So many players at once, one report of all
-    #[arg(long, value_name = "N", conflicts_with_all = ["manual", "abr", "udp", "sim", "predict"], help_heading = MANY_PLAYERS)]
+    #[arg(long, value_name = "N", help_heading = MANY_PLAYERS,
+        conflicts_with_all = ["manual", "abr", "udp", "sim", "predict"])]
     clients: Option<Amount>,
     /// Time over which the beginnings of --clients are spread [default: the length of a chunk]
     #[arg(long, value_name = "TIME", requires = "clients", help_heading = MANY_PLAYERS)]
     stagger: Option<Span>,
     /// Makes the run bad (exit 1) if this holds: stalls>0, startup>2s, stalled>1s (repeatable)
-    #[arg(long, value_name = "CONDITION", help_heading = REPORT)]
+    #[arg(long, value_name = "CONDITION", help_heading = REPORT, conflicts_with = "predict")]
     fail_if: Vec<String>,
     /// Plays RTP over UDP (stentor video serve --udp): HOST:PORT or udp://HOST:PORT
     #[arg(short = 'u', long, conflicts_with_all = ["fetch", "sim", "predict", "abr", "manual", "rule",
@@ -138,7 +142,8 @@ pub(super) struct Args {
     #[arg(short = 'x', long = "arrival", value_name = "RATE", requires = "predict", help_heading = FORMULA)]
     arrival: Option<BitRate>,
     /// With --predict: film arrives at a rate that rises from 0 to this in each such time
-    #[arg(long, value_name = "RATE,TIME", requires = "predict", conflicts_with = "arrival", help_heading = FORMULA)]
+    #[arg(long, value_name = "RATE,TIME", help_heading = FORMULA, requires = "predict",
+        conflicts_with = "arrival")]
     saw_tooth: Option<predict::Tooth>,
     /// With --predict: how fast it is played (the book's R) [default: that of the film]
     #[arg(short = 'R', long = "playback", value_name = "RATE", requires = "predict",
@@ -160,7 +165,8 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "FILE.EXT", help_heading = REPORT)]
     output: Vec<PathBuf>,
     /// Writes the session as the input of ITU-T P.1203, mode 0 (JSON)
-    #[arg(long, value_name = "FILE", conflicts_with = "clients", help_heading = REPORT)]
+    #[arg(long, value_name = "FILE", help_heading = REPORT,
+        conflicts_with_all = ["clients", "udp", "predict", "compat"])]
     p1203: Option<PathBuf>,
     /// No live picture and no notices
     #[arg(short, long, help_heading = REPORT)]
@@ -169,6 +175,7 @@ pub(super) struct Args {
 
 /// Runs it.
 pub(super) fn run(args: Args) -> Result<Exit, Complaint> {
+    refuse_idle(&args)?;
     if args.compat.is_some() {
         compat::run(&args)
     } else if args.predict {
@@ -179,5 +186,27 @@ pub(super) fn run(args: Args) -> Result<Exit, Complaint> {
         datagrams::run(&args)
     } else {
         plan::run(&args)
+    }
+}
+
+/// Refuses options that would do nothing. The parser does not do it for a flag whose own flag is in
+/// conflict with another word, such as `--latency` beside a URL.
+fn refuse_idle(args: &Args) -> Result<(), Complaint> {
+    let idle = [
+        ("--latency", args.latency.is_some(), "--sim", args.sim.is_some()),
+        ("--from", args.from.is_some(), "--sim", args.sim.is_some()),
+        ("-x", args.arrival.is_some(), "--predict", args.predict),
+        ("--saw-tooth", args.saw_tooth.is_some(), "--predict", args.predict),
+        ("-R", args.playback.is_some(), "--predict", args.predict),
+        ("--stagger", args.stagger.is_some(), "--clients", args.clients.is_some()),
+        ("--playout", args.playout.is_some(), "--udp", args.udp),
+    ];
+    if let Some((flag, _, mode, _)) = idle.into_iter().find(|(_, given, _, on)| *given && !on) {
+        let what = format!("{flag} means something with {mode} only");
+        return Err(Complaint::usage(what, format!("Add {mode}, or leave {flag} out.")));
+    }
+    match args.timeout.0.is_zero() {
+        true => Err(Complaint::usage("-w 0s: no answer comes in no time", "5s is the default.")),
+        false => Ok(()),
     }
 }
