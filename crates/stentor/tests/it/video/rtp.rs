@@ -124,6 +124,7 @@ fn what_cannot_be_is_said() {
     };
     check(&["--playout", "soon"], 2, "--playout soon");
     check(&["--playout", "2h"], 2, "longer than anybody waits");
+    check(&["--playout", "2s", "-B", "1s"], 2, "the buffer holds less");
     check(&["http://127.0.0.1:1/"], 2, "With --udp write HOST:PORT");
     check(&["tcp://127.0.0.1:1"], 2, "the film comes over UDP");
     let closed = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -315,4 +316,12 @@ fn what_comes_after_the_end_of_play_is_late_and_not_lost() {
     adds_up(&json);
     assert!(number(&json, "late") > 0, "{json:#}");
     assert_eq!((number(&json, "sent"), number(&json, "lost")), (3 * 17, 0), "{json:#}");
+}
+
+#[test]
+fn a_buffer_of_nothing_still_reads() {
+    let film = serve("rtp-nothing", 2, 20_000, &[]);
+    let (_, json) = play(film.origin.address, &["-B", "0s", "--playout", "0ms"]);
+    adds_up(&json);
+    assert_eq!((number(&json, "sent"), number(&json, "lost")), (2 * 17, 0), "{json:#}");
 }

@@ -113,6 +113,15 @@ impl<'a> Walker<'a> {
     /// What something is called in the report: from the common root on.
     fn name(&self, url: &Url) -> String {
         let (root, shown) = &self.plan.root;
+        // A file is called what it is called on disk, unless that would move a terminal's cursor.
+        let path = |url: &Url| url.to_file_path().ok().filter(|_| url.scheme() == "file");
+        if let (Some(root), Some(path)) = (path(root), path(url))
+            && let Some(rest) = path.strip_prefix(root).ok().and_then(|rest| rest.to_str())
+            && !rest.is_empty()
+            && !rest.contains(char::is_control)
+        {
+            return format!("{shown}{rest}");
+        }
         match url.as_str().strip_prefix(root.as_str()) {
             Some(rest) if !rest.is_empty() => format!("{shown}{rest}"),
             _ => url.to_string(),
@@ -328,7 +337,10 @@ impl<'a> Walker<'a> {
                 places: check::playlist_lines(text),
             })),
             Ok(Playlist::Multivariant(_)) => {
-                self.add(index, None, check::not_media());
+                // What is both is told already.
+                if !self.is_broken(index) {
+                    self.add(index, None, check::not_media());
+                }
                 None
             }
             Err(error) => {

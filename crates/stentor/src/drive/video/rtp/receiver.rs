@@ -360,17 +360,23 @@ impl Player {
         }
         let (_, sent) = self.playout.progress();
         self.complete |= sent == film.told.packets;
-        if self.playout.level(now) >= self.plan.buffer {
+        if self.holds_enough(now) {
             self.is_full = true;
             self.outcome.full += 1;
         }
+    }
+
+    /// Whether the application's buffer is full; one that holds nothing never is.
+    fn holds_enough(&self, now: Moment) -> bool {
+        let level = self.playout.level(now);
+        level >= self.plan.buffer && !level.is_zero()
     }
 
     /// Looks at the buffer, when it is time.
     fn look(&mut self, progress: &mut dyn FnMut(&Look, &Description)) {
         let now = now();
         let level = self.playout.level(now);
-        self.is_full &= level >= self.plan.buffer;
+        self.is_full &= self.holds_enough(now);
         let (Some(first), Some(film)) = (self.first, &self.film) else { return };
         if self.looked.is_some_and(|looked| now.since(looked) < LOOK_EVERY) {
             return;

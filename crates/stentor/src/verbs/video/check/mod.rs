@@ -88,6 +88,10 @@ impl Args {
             Some(_) => remote(target)?,
             None => local(Path::new(target))?,
         };
+        if self.timeout.0.is_zero() {
+            let what = "-w 0s would wait for nothing";
+            return Err(Complaint::usage(what, "Give a time above 0, such as 10s."));
+        }
         let extent = match (self.manifest_only, self.segments) {
             (true, _) => Extent::First(0),
             (false, Some(count)) => Extent::First(count),

@@ -80,6 +80,16 @@ impl Wish {
             link: link.as_ref().map(|link| link.spec.to_string()),
             seed: link.as_ref().map(|link| link.seed.0),
         };
+        if let Delay::Fixed(delay) = head.delay
+            && delay > head.buffer
+        {
+            let what = format!(
+                "--playout {}: the buffer holds less of the film, {}",
+                Span(delay),
+                Span(head.buffer)
+            );
+            return Err(Complaint::usage(what, "Give a longer -B, or a shorter --playout."));
+        }
         let family = match (args.ipv4, args.ipv6) {
             (true, _) => Family::V4,
             (_, true) => Family::V6,

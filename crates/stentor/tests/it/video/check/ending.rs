@@ -117,6 +117,7 @@ fn what_is_not_understood_ends_with_2() {
         &["video", "check", "x.m3u8", "-n", "1", "--manifest-only"],
         &["video", "check", "x.m3u8", "--rules"],
         &["video", "check", "x.m3u8", "-o", "report.xml"],
+        &["video", "check", "http://127.0.0.1:1/x.m3u8", "-w", "0s"],
     ] {
         let said = run(arguments, b"");
         assert_eq!((said.code, said.out().as_str()), (Some(2), ""), "{arguments:?} {}", said.err);
@@ -214,4 +215,25 @@ fn a_playlist_of_variants_is_no_media_playlist() {
     let told = check(&folder.path("master.m3u8"), &[]);
     assert_eq!(told.said.code, Some(1), "{:#}", told.json);
     assert!(told.rules().contains("no-target-duration"), "{:#}", told.json);
+}
+
+#[test]
+fn a_file_is_called_what_it_is_called_on_disk() {
+    let mut files = Files::sound();
+    let list = files.0.remove("0/playlist.m3u8").unwrap();
+    files.0.insert("0/gr\u{fc}n 1.m3u8".to_owned(), list.clone());
+    files.0.insert("0/\u{1b}[31m.m3u8".to_owned(), list);
+    for number in 0..4 {
+        files.0.remove(&format!("0/{number}.m4s"));
+    }
+    let folder = files.write();
+    let said = run(&["video", "check", &folder.path("0")], b"");
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert!(
+        said.out().contains(&format!("{}:", folder.path("0/gr\u{fc}n 1.m3u8"))),
+        "{}",
+        said.out()
+    );
+    assert!(!said.out().contains('\u{1b}'), "{}", said.out());
+    assert!(said.out().contains("0/%1B[31m.m3u8:"), "{}", said.out());
 }
