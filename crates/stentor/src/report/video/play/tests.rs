@@ -231,6 +231,22 @@ fn the_live_picture_says_what_stands_still() {
 }
 
 #[test]
+fn a_session_that_never_began_says_so() {
+    let (config, mut outcome, known) = ladder();
+    assert!(said_of(&(config.clone(), outcome.clone(), known.clone()), 80).contains("to oracle"));
+    outcome.events.truncate(1);
+    let outcome = Outcome {
+        metrics: Metrics::of(&outcome.film, &outcome.events, ms(2000)),
+        end: ms(2000),
+        interrupted: true,
+        ..outcome
+    };
+    let shown = said_of(&(config, outcome, known), 80);
+    assert!(shown.contains("never  no picture was shown in 2 s"), "{shown}");
+    assert!(!shown.contains("to oracle"), "{shown}");
+}
+
+#[test]
 fn a_stream_is_of_one_file_to_its_end() {
     let (config, outcome, _) = ladder();
     let mut live = Live::new("film", Some(config.policy));
