@@ -212,10 +212,10 @@ impl Player {
             let request = Request { quality: self.plan.quality, token: self.token };
             // What does not get there is said again.
             let _ = self.socket.send(&request.to_bytes());
-        } else if self.film.is_some() && due(self.reported.at, REPORT_EVERY) {
-            if let Some(report) = self.report(now) {
-                let _ = self.socket.send(&report.to_bytes());
-            }
+        } else if due(self.reported.at, REPORT_EVERY)
+            && let Some(report) = self.report(now)
+        {
+            let _ = self.socket.send(&report.to_bytes());
         }
     }
 

@@ -84,6 +84,12 @@ pub(super) fn run(args: Args) -> Result<Exit, Complaint> {
 impl Args {
     fn plan(&self) -> Result<Plan, Complaint> {
         let target = self.target.as_deref().unwrap_or_default();
+        if target.is_empty() || target == "-" {
+            let what =
+                format!("{target:?} has no place from which a manifest's references lead on");
+            let next = "Name a URL, a folder or a file; ./- is a file of that name.";
+            return Err(Complaint::usage(what, next));
+        }
         let (targets, root) = match target.split_once("://") {
             Some(_) => remote(target)?,
             None => local(Path::new(target))?,

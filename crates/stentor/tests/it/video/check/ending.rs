@@ -118,6 +118,8 @@ fn what_is_not_understood_ends_with_2() {
         &["video", "check", "x.m3u8", "--rules"],
         &["video", "check", "x.m3u8", "-o", "report.xml"],
         &["video", "check", "http://127.0.0.1:1/x.m3u8", "-w", "0s"],
+        &["video", "check", "-"],
+        &["video", "check", ""],
     ] {
         let said = run(arguments, b"");
         assert_eq!((said.code, said.out().as_str()), (Some(2), ""), "{arguments:?} {}", said.err);
