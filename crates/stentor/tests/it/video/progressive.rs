@@ -114,6 +114,8 @@ fn what_cannot_be_played_so_says_why() {
     check(&["https://127.0.0.1:1/film.mp4"], 2, "ask for http");
     let path = format!("http://{address}/nothing.mp4");
     check(&[&path, "--film", "short"], 1, "404");
+    let file = format!("http://{address}/0/film.mp4");
+    check(&[&file, "--quality", "1"], 2, "is quality 0, and --quality 1 asks for another");
     check(&[&format!("http://{address}/film.json")], 1, "neither a manifest nor an MP4 file");
     for chooses in [["--rule", "bola"], ["--abr", "cat"], ["--clients", "2"]] {
         check(&[&[address.as_str()], &chooses[..]].concat(), 2, "one file, of one quality");

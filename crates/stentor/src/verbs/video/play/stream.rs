@@ -87,6 +87,14 @@ impl Wish {
         let named =
             quality_of(url).filter(|quality| args.film.is_none() || *quality < film.qualities());
         let quality = args.quality.or(named).unwrap_or(0);
+        if let Some(other) = named.filter(|named| *named != quality && args.film.is_none()) {
+            let what =
+                format!("{url} is quality {other}, and --quality {quality} asks for another");
+            return Err(Complaint::usage(
+                what,
+                "Leave one of them out: HOST:PORT names an origin.",
+            ));
+        }
         if quality >= film.qualities() {
             let what = format!("--quality {quality}: the film has {} qualities", film.qualities());
             return Err(Complaint::usage(what, "They are counted from 0."));
