@@ -15,7 +15,9 @@ fn help_is_as_recorded() {
         "qualify",
         "peer",
         "learn",
+        "video",
         "video serve",
+        "video play",
         "video check",
     ] {
         let arguments: Vec<&str> = verb.split_whitespace().chain(["--help"]).collect();

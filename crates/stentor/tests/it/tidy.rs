@@ -217,7 +217,7 @@ fn every_verb_has_its_page_and_its_tests() {
 #[test]
 fn every_flag_is_on_its_page() {
     // The parts of a verb that have arguments of their own.
-    let parts = ["video serve"].map(str::to_owned);
+    let parts = ["video serve", "video play", "video check"].map(str::to_owned);
     for verb in verbs().into_iter().chain(parts) {
         let words: Vec<&str> = verb.split(' ').chain(["--help"]).collect();
         let page = read(format!("docs/{}.md", words[0]));

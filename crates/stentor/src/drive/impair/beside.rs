@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use stentor_core::endpoint::Transport;
-use stentor_core::link::Spec;
+use stentor_core::link::{Spec, Trace};
 use stentor_core::seed::Seed;
 
 use super::recorded::traces;
@@ -19,6 +19,9 @@ pub struct Beside {
     pub address: SocketAddr,
     /// Words of the link that a stream cannot carry.
     pub left_out: Vec<&'static str>,
+    /// The recorded link from the target, where the words name one; it runs from the moment at which
+    /// this one was made.
+    pub down: Option<Trace>,
 }
 
 /// Puts a link before the addresses of a target, which are tried in this order; of a preset a stream
@@ -34,15 +37,15 @@ pub fn beside(
     target: &[SocketAddr],
 ) -> Result<Beside, Complaint> {
     let mut left_out = Vec::new();
+    let recorded = traces(spec)?;
+    let [_, down] = recorded.clone();
     let rules = match transport {
-        Transport::Tcp if preset => {
-            Rules::stream_of(spec, traces(spec)?).map(|(rules, without)| {
-                left_out = without;
-                rules
-            })
-        }
-        Transport::Tcp => Rules::stream(spec, traces(spec)?),
-        Transport::Udp => Rules::units(spec, traces(spec)?),
+        Transport::Tcp if preset => Rules::stream_of(spec, recorded).map(|(rules, without)| {
+            left_out = without;
+            rules
+        }),
+        Transport::Tcp => Rules::stream(spec, recorded),
+        Transport::Udp => Rules::units(spec, recorded),
         Transport::Unix => {
             let what = "--link leads over TCP or UDP, and the target is a unix socket";
             return Err(Complaint::usage(what, "Let the server listen on an address, too."));
@@ -62,7 +65,7 @@ pub fn beside(
         lookup: None,
     };
     let (id, address) = running.handle().open(proxy)?;
-    Ok(Beside { running, id, address, left_out })
+    Ok(Beside { running, id, address, left_out, down })
 }
 
 impl Beside {

@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 
-use stentor_core::units::BitRate;
-
 use crate::drive::video::play::counsel::Asked;
+use crate::report::chart::Unit;
 
 /// The question at a terminal; the cursor stays behind it.
 pub fn question(asked: &Asked) -> String {
@@ -13,7 +12,7 @@ pub fn question(asked: &Asked) -> String {
     let _ = write!(text, ": {level_s:.1} of {:.0} s buffered", asked.capacity.as_secs_f64());
     match asked.estimate {
         Some(estimate) => {
-            let _ = write!(text, ", throughput {:.2} Mbit/s", estimate.bps / 1e6);
+            let _ = write!(text, ", throughput {}", Unit::BitsPerSecond.said(estimate.bps));
         }
         None => text.push_str(", throughput not known yet"),
     }
@@ -28,8 +27,9 @@ pub fn question(asked: &Asked) -> String {
         });
         let _ = writeln!(
             text,
-            "  {quality}: {}/s, {bytes} bytes{}",
-            BitRate(*rate),
+            "  {quality}: {}, {}{}",
+            Unit::BitsPerSecond.said(*rate as f64),
+            Unit::Bytes.said(*bytes as f64),
             expected.unwrap_or_default()
         );
     }
@@ -58,8 +58,8 @@ mod tests {
             download: None,
             advice: 0,
         };
-        let expected = "chunk 4 of 60: 8.0 of 25 s buffered, throughput 1.00 Mbit/s, last quality 1\n  \
-                        0: 200kbit/s, 50000 bytes, about 0.9 s\n  1: 1Mbit/s, 250000 bytes, about \
+        let expected = "chunk 4 of 60: 8.0 of 25 s buffered, throughput 1 Mbit/s, last quality 1\n  \
+                        0: 200 kbit/s, 50 kB, about 0.9 s\n  1: 1 Mbit/s, 250 kB, about \
                         2.5 s\nquality [0]: ";
         assert_eq!(question(&asked), expected);
         let first = Asked { estimate: None, last: None, ..asked };

@@ -74,6 +74,20 @@ fn a_plain_origin_and_a_link_are_no_hindrance() {
 }
 
 #[test]
+fn a_recorded_link_is_drawn_as_it_was() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (trace, picture) = (folder.join("play-trace.txt"), folder.join("play-trace.svg"));
+    std::fs::write(&trace, "1 40\n2 8\n").unwrap();
+    let link = format!("down:trace={}", trace.display());
+    let origin = Origin::usual();
+    let drawn = picture.to_str().unwrap();
+    let said = play(&origin.url("/master.m3u8"), &["--link", &link, "-o", drawn]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let drawn = std::fs::read_to_string(picture).unwrap();
+    assert!(drawn.contains("link (x)"), "no rate of the link in {drawn}");
+}
+
+#[test]
 fn what_is_no_stored_film_is_refused_with_the_reason() {
     let html = Origin::with("/master.m3u8", reply("200 OK", b"<!DOCTYPE html><html>hello</html>"));
     refused(&html.url("/master.m3u8"), 1, &["this is an HTML page, not a manifest", "#EXTM3U"]);
@@ -412,13 +426,33 @@ fn lines_choose_by_hand() {
     let said = by_hand("0\nhigh\n");
     assert!(said.err.contains("line 2 of standard input: \"high\" is no quality"), "{}", said.err);
     let said = by_hand("2\n");
-    assert!(said.err.contains("The film has qualities 0 to 1"), "{}", said.err);
+    assert!(said.err.contains("2 is no quality: the film has qualities 0 to 1"), "{}", said.err);
 }
 
 #[test]
 fn conditions_make_a_run_bad_and_mistakes_are_usage() {
     let origin = Origin::usual();
     let url = origin.url("/master.m3u8");
+    for [flag, value, mode] in [
+        ["--latency", "3ms", "--sim"],
+        ["--from", "3s", "--sim"],
+        ["-x", "1Mbit", "--predict"],
+        ["-R", "1Mbit", "--predict"],
+        ["--saw-tooth", "1Mbit,3s", "--predict"],
+    ] {
+        let said = play(&url, &[flag, value]);
+        assert_eq!(said.code, Some(2), "{}", said.err);
+        assert!(
+            said.err.contains(&format!("{flag} means something with {mode} only")),
+            "{}",
+            said.err
+        );
+    }
+    let said = run(&["video", "play", &url, "-w", "0s"], b"");
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    let said = play(&url, &["--receive-buffer", "64Ki"]);
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    assert!(said.err.contains("--fetch progressive leaves film in the kernel"), "{}", said.err);
     let said = play(&url, &["--fail-if", "stalls>=0", "--fail-if", "startup>1h"]);
     assert_eq!(said.code, Some(1), "{}", said.err);
     assert!(said.err.contains("stalls 0") && !said.err.contains("startup"), "{}", said.err);

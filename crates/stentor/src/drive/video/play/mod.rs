@@ -29,7 +29,7 @@ use url::Url;
 
 use self::counsel::Counsel;
 use self::recorder::Recorder;
-use self::script::{Found, Script};
+use self::script::{Found, Looked, Script};
 use self::session::End;
 use self::web::{Fault, Way, Web};
 use super::outcome::{Outcome, Sample};
@@ -110,7 +110,23 @@ impl<'a> Session<'a> {
     /// # Errors
     /// It cannot be reached (exit 3), is nothing that can be played (exit 1), or a signal came (130).
     pub fn find(&self, url: &Url) -> Result<Found, Complaint> {
-        match self.block_on(script::find(&self.web, url))? {
+        self.found(url, script::find(&self.web, url))
+    }
+
+    /// Finds out whether `url` is one file.
+    ///
+    /// # Errors
+    /// As [`Session::find`].
+    pub fn look(&self, url: &Url) -> Result<Looked, Complaint> {
+        self.found(url, script::look(&self.web, url))
+    }
+
+    fn found<T>(
+        &self,
+        url: &Url,
+        work: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Complaint> {
+        match self.block_on(work)? {
             Some(found) => Ok(found?),
             None => {
                 let what = format!("interrupted while fetching {url}");

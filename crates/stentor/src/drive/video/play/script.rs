@@ -62,9 +62,16 @@ pub enum Found {
     File {
         /// Where it is, after redirects.
         url: Url,
-        /// How large it is, if the server says so.
-        bytes: Option<u64>,
     },
+}
+
+/// What lies at a URL, for one who wants a single file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// A file: an MP4, or something else that is no text. Where it is, after redirects.
+    File(Url),
+    /// A manifest, in words: `an HLS playlist`.
+    Manifest(&'static str),
 }
 
 impl Script {
@@ -113,24 +120,10 @@ impl Script {
 /// # Errors
 /// It cannot be fetched, is no manifest, is live, or is no film.
 pub async fn find(web: &Web, url: &Url) -> Result<Found, Fault> {
-    let missing = |fault: Fault| match fault.status {
-        Some(_) => Fault { next: format!("Is the path right? {ORIGIN}"), ..fault },
-        None => fault,
-    };
-    let mut reply = web.get(url, None).await.map_err(missing)?;
+    let (reply, kind, text) = begin(web, url).await?;
     let url = reply.url.clone();
-    let mut text = Vec::new();
-    let mut kind = None;
-    while kind.is_none()
-        && let Some(piece) = reply.piece().await?
-    {
-        text.extend_from_slice(&piece);
-        if text.len() >= BEGINNING_BYTES {
-            kind = Some(Kind::of(&text));
-        }
-    }
-    match kind.unwrap_or_else(|| Kind::of(&text)) {
-        Kind::File => return Ok(Found::File { url, bytes: reply.length }),
+    match kind {
+        Kind::File => return Ok(Found::File { url }),
         Kind::Hls | Kind::Dash => {}
         other @ (Kind::Html | Kind::Nothing | Kind::Other) => {
             return Err(strange(&reply, other, &text));
@@ -153,6 +146,39 @@ pub async fn find(web: &Web, url: &Url) -> Result<Found, Fault> {
         }
     };
     Ok(Found::Script(Box::new(script)))
+}
+
+/// Finds out whether `url` is a file that one request fetches; no more of it is read than that takes.
+///
+/// # Errors
+/// It cannot be fetched, or is neither a film nor a manifest.
+pub async fn look(web: &Web, url: &Url) -> Result<Looked, Fault> {
+    let (reply, kind, text) = begin(web, url).await?;
+    match kind {
+        Kind::Hls => Ok(Looked::Manifest("an HLS playlist")),
+        Kind::Dash => Ok(Looked::Manifest("a DASH manifest")),
+        // How a film is packed does not matter to one who only counts its bytes.
+        Kind::Other if std::str::from_utf8(&text).is_err() => Ok(Looked::File(reply.url)),
+        Kind::File => Ok(Looked::File(reply.url)),
+        other @ (Kind::Html | Kind::Nothing | Kind::Other) => Err(strange(&reply, other, &text)),
+    }
+}
+
+/// Asks for `url`, and reads as much as says what it is.
+async fn begin(web: &Web, url: &Url) -> Result<(Reply, Kind, Vec<u8>), Fault> {
+    let missing = |fault: Fault| match fault.status {
+        Some(_) => Fault { next: format!("Is the path right? {ORIGIN}"), ..fault },
+        None => fault,
+    };
+    let mut reply = web.get(url, None).await.map_err(missing)?;
+    let mut text = Vec::new();
+    while text.len() < BEGINNING_BYTES
+        && let Some(piece) = reply.piece().await?
+    {
+        text.extend_from_slice(&piece);
+    }
+    let kind = Kind::of(&text);
+    Ok((reply, kind, text))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use stentor_core::moment::Moment;
+use stentor_core::video::buffer;
 use stentor_core::video::metrics::{GAMMA_P, REBUFFER_LINEAR, REBUFFER_LOG};
+use stentor_core::video::session::{Event, What};
 
 use super::{Report, rate, said};
 use crate::report::chart::Unit;
@@ -90,7 +92,11 @@ pub(super) fn how(report: &Report<'_>) -> String {
     let by = if report.known.simulated { "simulated" } else { "fetched" };
     match report.quality().filter(|_| report.is_stream()) {
         Some(quality) => format!("{by} {way}, quality {quality}"),
-        None => format!("{by} {way}, qualities by {}", report.config.chooser),
+        None => {
+            let chooser = &report.config.chooser;
+            let chooser = chooser.strip_prefix("by ").unwrap_or(chooser);
+            format!("{by} {way}, qualities by {chooser}")
+        }
     }
 }
 
@@ -98,7 +104,7 @@ pub(super) fn how(report: &Report<'_>) -> String {
 pub(super) fn facts(report: &Report<'_>) -> Vec<Fact> {
     let metrics = &report.outcome.metrics;
     let mut facts = vec![
-        fact("start-up", said(metrics.start_up), "from the first request to the first picture"),
+        start_up(report),
         stalls(report),
         fact(
             "played",
@@ -139,6 +145,15 @@ pub(super) fn facts(report: &Report<'_>) -> Vec<Fact> {
         facts.push(fact("to oracle", decimals(distance), meaning));
     }
     facts
+}
+
+fn start_up(report: &Report<'_>) -> Fact {
+    let started = |event: &Event| matches!(event.what, What::Buffer(buffer::What::Started));
+    let waited = said(report.outcome.metrics.start_up);
+    match report.outcome.events.iter().any(started) {
+        true => fact("start-up", waited, "from the first request to the first picture"),
+        false => fact("start-up", "never".to_owned(), format!("no picture was shown in {waited}")),
+    }
 }
 
 fn stalls(report: &Report<'_>) -> Fact {

@@ -46,6 +46,8 @@ pub struct Live {
     throughputs: VecDeque<f64>,
     qualities: VecDeque<f64>,
     asked: Option<(usize, usize, Moment)>,
+    /// Whether one request is for all of the film.
+    stream: bool,
     stalls: u64,
     stalled: Duration,
     full: bool,
@@ -78,11 +80,17 @@ impl Live {
             throughputs: VecDeque::new(),
             qualities: VecDeque::new(),
             asked: None,
+            stream: false,
             stalls: 0,
             stalled: Duration::ZERO,
             full: false,
             socket_max: 0,
         }
+    }
+
+    /// One request is for all of the film.
+    pub fn stream(&mut self) {
+        self.stream = true;
     }
 
     /// Takes what a session says.
@@ -134,6 +142,8 @@ impl Live {
                 self.level = level;
                 remember(&mut self.qualities, quality as f64 + 1.0);
             }
+            // Of a stream the samples say it, byte by byte.
+            What::Received(_) if self.stream => {}
             What::Received(download) => {
                 let film = self.film.as_ref();
                 let long = film.map_or(Duration::ZERO, |film| film.duration(download.chunk));
@@ -292,7 +302,10 @@ impl Live {
         match self.asked {
             Some((chunk, quality, _)) => {
                 let bps = Unit::BitsPerSecond.said(film.rate_bps(quality));
-                format!("chunk {chunk}: {quality}, {bps}")
+                match self.stream {
+                    true => format!("one file: {quality}, {bps}"),
+                    false => format!("chunk {chunk}: {quality}, {bps}"),
+                }
             }
             None => "nothing is asked for".to_owned(),
         }

@@ -187,8 +187,12 @@ impl<'a> Report<'a> {
         only_quality(self.outcome)
     }
 
-    /// How much more linear QoE per chunk the best session would have, in Mbit/s.
+    /// How much more linear QoE per chunk the best session would have, in Mbit/s; of a session that
+    /// came to the end of the film.
     pub fn distance(&self) -> Option<f64> {
+        if self.outcome.trouble.is_some() || self.outcome.interrupted {
+            return None;
+        }
         let chunks = self.outcome.film.chunks().len();
         self.known.oracle.as_ref().map(|best| self.outcome.metrics.distance(best, chunks))
     }

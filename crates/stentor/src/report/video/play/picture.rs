@@ -142,7 +142,7 @@ fn level(report: &Report<'_>) -> Chart {
         let turns = predicted.fluid_level_s(report.outcome.film.length().as_secs_f64());
         let end = nanos(report.outcome.end);
         let turns = turns.iter().map(|(at_s, level_s)| (at_s * 1e9, level_s * 1e9));
-        let turns = turns.filter(|(at, _)| *at <= end).collect();
+        let turns = cut(turns.collect(), end);
         drawn.insert(0, series("fluid", Hue::Faded, Form::Dashed, turns));
     }
     Chart {
@@ -208,6 +208,18 @@ fn shut(samples: &[Sample]) -> Vec<(f64, f64)> {
         }
     }
     strokes
+}
+
+/// A line up to `end`, straight to where it is then.
+fn cut(mut points: Vec<(f64, f64)>, end: f64) -> Vec<(f64, f64)> {
+    let within = points.partition_point(|(at, _)| *at <= end);
+    let around = (within.checked_sub(1).and_then(|last| points.get(last)), points.get(within));
+    if let (Some((from, low)), Some((to, high))) = around {
+        let there = low + (high - low) * (end - from) / (to - from);
+        points.truncate(within);
+        points.push((end, there));
+    }
+    points
 }
 
 /// What was chosen, how fast it came, and how fast the link was.
@@ -351,4 +363,18 @@ pub(super) fn told(report: &Report<'_>, one: &Fetched) -> String {
         said(one.ended.since(one.asked)),
         Unit::Bytes.said(one.bytes as f64),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_goes_on_behind_the_end_is_cut_there() {
+        let line = vec![(0.0, 0.0), (1.0, 10.0), (11.0, 0.0)];
+        assert_eq!(cut(line.clone(), 6.0), [(0.0, 0.0), (1.0, 10.0), (6.0, 5.0)]);
+        assert_eq!(cut(line.clone(), 11.0), line);
+        assert_eq!(cut(line.clone(), 12.0), line);
+        assert_eq!(cut(Vec::new(), 1.0), []);
+    }
 }

@@ -192,6 +192,7 @@ fn a_long_film_is_a_small_picture() {
 fn the_live_picture_of_a_session() {
     let (config, outcome, _) = stream();
     let mut live = Live::new(&config.source, Some(config.policy));
+    live.stream();
     live.take(News::Film(&outcome.film));
     let mut events = outcome.events.iter().peekable();
     for sample in outcome.samples.iter().take_while(|sample| sample.at < ms(6000)) {
@@ -227,6 +228,36 @@ fn the_live_picture_says_what_stands_still() {
     // It goes on while nothing is heard.
     let later = live.lines(80, seconds(2));
     assert!(later.last().unwrap().words.contains("stalls    1, 2.2 s"), "{later:#?}");
+}
+
+#[test]
+fn a_session_that_never_began_says_so() {
+    let (config, mut outcome, known) = ladder();
+    assert!(said_of(&(config.clone(), outcome.clone(), known.clone()), 80).contains("to oracle"));
+    outcome.events.truncate(1);
+    let outcome = Outcome {
+        metrics: Metrics::of(&outcome.film, &outcome.events, ms(2000)),
+        end: ms(2000),
+        interrupted: true,
+        ..outcome
+    };
+    let shown = said_of(&(config, outcome, known), 80);
+    assert!(shown.contains("never  no picture was shown in 2 s"), "{shown}");
+    assert!(!shown.contains("to oracle"), "{shown}");
+}
+
+#[test]
+fn a_stream_is_of_one_file_to_its_end() {
+    let (config, outcome, _) = ladder();
+    let mut live = Live::new("film", Some(config.policy));
+    live.stream();
+    live.take(News::Film(&outcome.film));
+    for event in outcome.events.iter().take_while(|event| event.at <= ms(22_000)) {
+        live.take(News::Event(event));
+    }
+    let lines = live.lines(80, Duration::ZERO);
+    let quality = lines.iter().find(|line| line.words.starts_with("quality")).unwrap();
+    assert!(quality.words.contains("one file: "), "{}", quality.words);
 }
 
 #[test]

@@ -17,6 +17,8 @@ use crate::report::console;
 use crate::report::json::video::abr::{Answer, Question};
 use crate::report::video::choice;
 
+/// The rule that chooses unless another is named.
+const RULE: &str = "dynamic";
 /// The longest line that is read, in bytes.
 const LINE_MAX_BYTES: u64 = 64 * 1024;
 /// The longest wait that can be asked for.
@@ -30,7 +32,7 @@ pub(super) fn name(args: &Args) -> String {
         (Some(command), _) => format!("--abr {command}"),
         (None, Some(quality)) => format!("fixed:{quality}"),
         (None, None) if args.manual => "by hand".to_owned(),
-        (None, None) => args.rule.clone(),
+        (None, None) => args.rule.clone().unwrap_or_else(|| RULE.to_owned()),
     }
 }
 
@@ -211,7 +213,9 @@ fn chosen(written: &str, asked: &Asked) -> Result<Choice, String> {
         "" => asked.advice,
         number => number.parse().map_err(|_| format!("{number:?} is no quality"))?,
     };
-    let refused =
-        |trouble: Trouble| format!("{}: {}", trouble.what, trouble.next.trim_end_matches('.'));
-    known(asked, Choice { quality, wait: Duration::ZERO }).map_err(refused)
+    // Chunks are counted from 1 in the question, and not named here.
+    known(asked, Choice { quality, wait: Duration::ZERO }).map_err(|trouble| {
+        let film = trouble.next.trim_end_matches('.').to_lowercase();
+        format!("{quality} is no quality: {film}")
+    })
 }

@@ -5,7 +5,7 @@
 //! and written is in `verbs::outputs`.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use super::screen::Screen;
@@ -55,6 +55,8 @@ pub(super) struct Outputs {
     outputs: outputs::Outputs<Form>,
     known: Option<Known>,
     quiet: bool,
+    /// Whether a question may stand unanswered at a terminal.
+    asks: bool,
     screen: Screen,
     status: Status,
 }
@@ -69,10 +71,13 @@ impl Outputs {
         if let Some(path) = &args.p1203 {
             outputs.files.add(path, Form::P1203)?;
         }
-        let source = args.target.as_deref().or(args.sim.as_deref()).unwrap_or("video play");
+        let default = || format!("127.0.0.1:{}", args.port.unwrap_or(plan::PORT));
+        let source = args.target.clone().or_else(|| args.sim.clone()).unwrap_or_else(default);
         // A policy that makes no sense is complained of by those who need one.
-        let screen = Screen::new(Live::new(source, plan::policy(args).ok()));
-        Ok(Outputs { outputs, known: None, quiet: args.quiet, screen, status: Status::default() })
+        let screen = Screen::new(Live::new(&source, plan::policy(args).ok()));
+        let asks = args.manual && io::stdin().is_terminal();
+        let (quiet, status) = (args.quiet, Status::default());
+        Ok(Outputs { outputs, known: None, quiet, asks, screen, status })
     }
 
     /// Learns what is known of the network. Without it, that is what the words of a link say.
@@ -86,6 +91,11 @@ impl Outputs {
         if !self.quiet {
             self.screen.tell(news, still);
         }
+    }
+
+    /// Learns that one request is for all of the film.
+    pub(super) fn streams(&mut self) {
+        self.screen.stream();
     }
 
     /// Shows how many players fare.
@@ -130,6 +140,10 @@ impl Outputs {
         failed: &[String],
     ) -> Result<Exit, Complaint> {
         self.still();
+        if self.asks && outcome.interrupted {
+            // The report begins on a line of its own, not behind the question.
+            console::notice("");
+        }
         let known = self.known.take().or_else(|| of_link(config)).unwrap_or_default();
         let report = Report::of(config, outcome, &known, self.outputs.began);
         let complaint = complaint(std::slice::from_ref(outcome), failed);

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stentor_core::endpoint::{Host, Transport};
+use stentor_core::moment::Moment;
 use stentor_core::seed::Seed;
 use stentor_core::video::abr::Rule;
 use stentor_core::video::buffer::Policy;
 use stentor_core::video::film::Film;
+use stentor_core::video::network::Network;
 use stentor_core::video::player::{Chooser, Retries};
 use stentor_os::failure::Failure;
 use stentor_os::signal::Interrupts;
@@ -19,7 +21,7 @@ use super::Args;
 use super::choosers::{self, Program};
 use super::conditions::Conditions;
 use super::output::Outputs;
-use super::queues;
+use super::stream;
 use crate::complaint::{Complaint, Exit};
 use crate::drive::impair::Beside;
 use crate::drive::reach::{self, Family};
@@ -28,32 +30,30 @@ use crate::drive::video::outcome::{Config, Fetch, Outcome};
 use crate::drive::video::play::counsel::Counsel;
 use crate::drive::video::play::script::{Found, Script};
 use crate::drive::video::play::web::Way;
-use crate::drive::video::play::{Plan, Session, crowd, progressive};
-use crate::report::json::video::film as json_film;
+use crate::drive::video::play::{Plan, Session, crowd};
+use crate::report::video::play::Known;
 use crate::verbs::link::Link;
 use crate::verbs::seed;
 use crate::verbs::video::film;
 
 /// The origin's port, unless another is given.
-const PORT: u16 = 12080;
+pub(super) const PORT: u16 = 12080;
 /// With how much film playing begins, unless it is said.
 const START: Duration = Duration::from_secs(4);
 /// The pause before a download that failed is repeated.
 const PAUSE: Duration = Duration::from_millis(500);
 /// The most players of one run: a socket each.
 const CLIENTS_MAX: u64 = 20_000;
-/// Between two looks at the buffers of progressive play.
-const SAMPLE_EVERY: Duration = Duration::from_millis(20);
 
 /// What was asked for, before anything is reached.
 #[derive(Debug)]
-struct Wish {
-    config: Config,
-    url: Url,
+pub(super) struct Wish {
+    pub(super) config: Config,
+    pub(super) url: Url,
     /// Whether the URL is the whole of what was written, not an origin.
-    exact: bool,
-    way: Way,
-    film: Option<Film>,
+    pub(super) exact: bool,
+    pub(super) way: Way,
+    pub(super) film: Option<Film>,
     link: Option<Link>,
     clients: Option<usize>,
     conditions: Conditions,
@@ -68,9 +68,10 @@ pub(super) fn run(args: &Args) -> Result<Exit, Complaint> {
         Err(complaint) => return outputs.failed(None, complaint),
     };
     match wish.carry_out(args, &mut outputs) {
-        Ok(Done::One(outcome)) => {
-            let failed = wish.conditions.met(std::slice::from_ref(&*outcome));
-            outputs.finish(&wish.config, &outcome, &failed)
+        Ok(Done::One(played)) => {
+            let (config, outcome) = *played;
+            let failed = wish.conditions.met(std::slice::from_ref(&outcome));
+            outputs.finish(&config, &outcome, &failed)
         }
         Ok(Done::Many(outcomes, took)) => {
             let failed = wish.conditions.met(&outcomes);
@@ -81,8 +82,9 @@ pub(super) fn run(args: &Args) -> Result<Exit, Complaint> {
 }
 
 /// What came of it.
-enum Done {
-    One(Box<Outcome>),
+pub(super) enum Done {
+    /// With what was played in the end: of an origin, the file of a quality.
+    One(Box<(Config, Outcome)>),
     /// And how long all of them took.
     Many(Vec<Outcome>, Duration),
 }
@@ -94,6 +96,9 @@ impl Wish {
         let seed = args.seed.map_or(film::SEED, Seed);
         let film = args.film.as_deref().map(|written| film::read(written, seed)).transpose()?;
         let link = args.link.clone().map(|words| Link::of(words, seed::given_or_fresh(args.seed)));
+        if args.fetch == Some(Fetch::Progressive) {
+            stream::refuse_choosers(args)?;
+        }
         let clients = match args.clients.map(|clients| clients.0) {
             Some(count @ 1..=CLIENTS_MAX) => usize::try_from(count).ok(),
             Some(count) => {
@@ -136,9 +141,13 @@ impl Wish {
         let Some((link, beside)) = self.link.as_ref().zip(beside) else { return played };
         let told = link.told(&beside);
         match played.map_err(|complaint| link.explain(&beside, complaint))? {
-            Done::One(mut outcome) => {
+            Done::One(mut played) => {
+                let (_, outcome) = &mut *played;
+                if let Some(known) = known_of(&beside, outcome) {
+                    outputs.knows(known);
+                }
                 outcome.account.warnings.push(told);
-                Ok(Done::One(outcome))
+                Ok(Done::One(played))
             }
             Done::Many(mut outcomes, took) => {
                 if let Some(outcome) = outcomes.first_mut() {
@@ -156,7 +165,7 @@ impl Wish {
         interrupts: &Interrupts,
     ) -> Result<Option<Beside>, Complaint> {
         let Some(link) = &self.link else { return Ok(None) };
-        let (name, port) = self.place()?;
+        let (name, port) = place(&self.url)?;
         let family = self.way.family;
         let timeout = self.way.silence_max;
         let addresses = reach::resolve(&name, port, family, timeout, Some(interrupts))?;
@@ -164,17 +173,6 @@ impl Wish {
         let host = self.url.host_str().unwrap_or_default().to_owned();
         way.peers.insert((host, port), beside.address);
         Ok(Some(beside))
-    }
-
-    fn place(&self) -> Result<(Host, u16), Complaint> {
-        let host = match self.url.host() {
-            Some(url::Host::Ipv4(address)) => Some(Host::Address(address.into())),
-            Some(url::Host::Ipv6(address)) => Some(Host::Address(address.into())),
-            Some(url::Host::Domain(name)) => Some(Host::Name(name.to_owned())),
-            None => None,
-        };
-        let place = host.zip(self.url.port_or_known_default());
-        place.ok_or_else(|| Complaint::usage(format!("{} has no host", self.url), ""))
     }
 
     fn play(
@@ -185,15 +183,24 @@ impl Wish {
         interrupts: &Interrupts,
     ) -> Result<Done, Complaint> {
         if self.config.fetch == Fetch::Progressive {
-            return self.progressively(args, outputs, &way, interrupts, None);
+            return self.stream(args, outputs, &way, interrupts);
         }
         let session = Session::new(way, interrupts)?;
         let script = match session.find(&self.url)? {
-            Found::Script(script) => *script,
-            Found::File { .. } if args.fetch.is_none() && self.clients.is_none() => {
-                return self.progressively(args, outputs, &session.way(), interrupts, None);
+            Found::Script(_) if args.receive_buffer.is_some() => {
+                let what =
+                    "--receive-buffer: chunks are fetched, and a full buffer does not ask for them";
+                return Err(Complaint::usage(
+                    what,
+                    "--fetch progressive leaves film in the kernel.",
+                ));
             }
-            Found::File { url, .. } => {
+            Found::Script(script) => *script,
+            Found::File { url } if args.fetch.is_none() && self.clients.is_none() => {
+                stream::refuse_choosers(args)?;
+                return self.stream_of(&url, args, outputs, &session.way(), interrupts);
+            }
+            Found::File { url } => {
                 let what = format!("{url} is one MP4 file, which has no chunks");
                 return Err(Complaint::usage(what, "--fetch progressive plays it."));
             }
@@ -212,7 +219,7 @@ impl Wish {
                     outputs.tell(news, args.manual);
                 };
                 let outcome = session.play(Arc::new(script), plan, &mut tell)?;
-                Ok(Done::One(Box::new(outcome)))
+                Ok(Done::One(Box::new((self.config.clone(), outcome))))
             }
         }
     }
@@ -260,89 +267,18 @@ impl Wish {
         let ran = crowd::run(&plan, interrupts, &mut |standing| outputs.stands(standing))?;
         Ok(Done::Many(ran.players, ran.took))
     }
-
-    /// Plays one file, or of an origin the file of a quality.
-    fn progressively(
-        &self,
-        args: &Args,
-        outputs: &mut Outputs,
-        way: &Way,
-        interrupts: &Interrupts,
-        _bytes: Option<u64>,
-    ) -> Result<Done, Complaint> {
-        let quality = args.quality.unwrap_or(0);
-        if self.url.scheme() != "http" {
-            let what = format!("{}: progressive play looks into TCP's buffers", self.url);
-            return Err(Complaint::usage(what, "Over TLS they hold records: ask for http."));
-        }
-        let film = match self.film.clone() {
-            Some(film) => film,
-            None => self.film_of_origin(interrupts)?,
-        };
-        if quality >= film.qualities() {
-            let what = format!("--quality {quality}: the film has {} qualities", film.qualities());
-            return Err(Complaint::usage(what, "They are counted from 0."));
-        }
-        let mut url = self.url.clone();
-        if !self.exact {
-            url.set_path(&format!("/{quality}/film.mp4"));
-        }
-        let (name, port) = self.place()?;
-        let host = url.host_str().unwrap_or_default().to_owned();
-        let addresses = match way.peers.get(&(host.clone(), port)) {
-            Some(peer) => vec![*peer],
-            None => reach::resolve(&name, port, way.family, way.silence_max, Some(interrupts))?,
-        };
-        let plan = progressive::Plan {
-            addresses,
-            authority: url.port().map_or(host.clone(), |port| format!("{host}:{port}")),
-            path: url[url::Position::BeforePath..url::Position::AfterQuery].to_owned(),
-            film,
-            quality,
-            policy: self.config.policy,
-            receive_buffer_bytes: args
-                .receive_buffer
-                .map(|bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX)),
-            silence_max: way.silence_max,
-            sample_every: SAMPLE_EVERY,
-        };
-        let mut company = progressive::Company {
-            interrupts: Some(interrupts),
-            news: &mut |news| outputs.tell(news, false),
-            server: &mut || None,
-        };
-        let mut outcome = progressive::play(&plan, &mut company)?;
-        if !self.exact && !outcome.interrupted {
-            url.set_path("/queues");
-            // Another server has none, and what the player saw is whole without it.
-            let told = Session::new(self.way.clone(), interrupts)?.text(&url, queues::BYTES_MAX);
-            told.iter().for_each(|told| queues::put(told, &plan.path, &mut outcome.samples));
-        }
-        Ok(Done::One(Box::new(outcome)))
-    }
 }
 
-impl Wish {
-    /// What an origin says that it plays; it is asked before anything counts, and without a link.
-    fn film_of_origin(&self, interrupts: &Interrupts) -> Result<Film, Complaint> {
-        let unknown = |url: &Url, why: String| {
-            let what = format!("how long {url} plays is not known: {why}");
-            let next = "--film FILE|PRESET says it: how long each chunk plays, and its size.";
-            Complaint::usage(what, next)
-        };
-        let mut url = self.url.clone();
-        url.set_path("/film.json");
-        let session = Session::new(self.way.clone(), interrupts)?;
-        let text = session.text(&url, json_film::BYTES_MAX).map_err(|mut complaint| {
-            if complaint.exit == Exit::Bad {
-                complaint = unknown(&self.url, complaint.what);
-            }
-            complaint
-        })?;
-        let odd = |error: &dyn std::error::Error| unknown(&self.url, format!("{url}: {error}"));
-        let numbers = json_film::Numbers::read(&text).map_err(|error| odd(&error))?;
-        numbers.film().map_err(|error| odd(&error))
-    }
+/// The host and the port of a URL.
+pub(super) fn place(url: &Url) -> Result<(Host, u16), Complaint> {
+    let host = match url.host() {
+        Some(url::Host::Ipv4(address)) => Some(Host::Address(address.into())),
+        Some(url::Host::Ipv6(address)) => Some(Host::Address(address.into())),
+        Some(url::Host::Domain(name)) => Some(Host::Name(name.to_owned())),
+        None => None,
+    };
+    let place = host.zip(url.port_or_known_default());
+    place.ok_or_else(|| Complaint::usage(format!("{url} has no host"), ""))
 }
 
 /// How much is buffered, and when playing begins.
@@ -355,6 +291,13 @@ pub(super) fn policy(args: &Args) -> Result<Policy, Complaint> {
     })
 }
 
+/// What a recorded link before the origin let through while a session ran over it.
+fn known_of(beside: &Beside, outcome: &Outcome) -> Option<Known> {
+    let network = Network::recorded(beside.down.clone()?, Duration::ZERO).ok()?;
+    let ahead = outcome.account.began.since(Moment::START);
+    Some(Known::recorded(&network.beginning_at(ahead), outcome.end))
+}
+
 /// The URL that is meant, and whether it was written as such.
 fn target(args: &Args) -> Result<(Url, bool), Complaint> {
     let port = args.port.unwrap_or(PORT);
@@ -362,11 +305,15 @@ fn target(args: &Args) -> Result<(Url, bool), Complaint> {
         None => return parsed(&format!("http://127.0.0.1:{port}/master.m3u8"), false),
         Some(written) => written,
     };
-    if written.contains("://") {
-        return parsed(written, true);
-    }
     if written.contains('/') {
-        return parsed(&format!("http://{written}"), true);
+        let scheme = if written.contains("://") { "" } else { "http://" };
+        let (mut url, _) = parsed(&format!("{scheme}{written}"), true)?;
+        // What an origin says of itself first: the address of its page.
+        let page = url.path() == "/" && url.query().is_none();
+        if page {
+            url.set_path("/master.m3u8");
+        }
+        return Ok((url, !page));
     }
     let (url, _) = parsed(&format!("http://{written}/master.m3u8"), false)?;
     match url.port() {
@@ -414,6 +361,10 @@ mod tests {
         check("localhost:99", "http://localhost:99/master.m3u8", false);
         check("origin.example", "http://origin.example:12080/master.m3u8", false);
         check("[::1]:99", "http://[::1]:99/master.m3u8", false);
+        check("http://127.0.0.1:99/", "http://127.0.0.1:99/master.m3u8", false);
+        check("http://a.example", "http://a.example/master.m3u8", false);
+        check("localhost:99/", "http://localhost:99/master.m3u8", false);
+        check("http://a.example/?film=1", "http://a.example/?film=1", true);
         check("a.example/x.mpd?y=1#z", "http://a.example/x.mpd?y=1", true);
         check("https://a.example/x.m3u8", "https://a.example/x.m3u8", true);
         for wrong in ["ftp://a.example/", "http://", "a:b:c"] {

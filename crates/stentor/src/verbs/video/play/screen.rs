@@ -70,6 +70,11 @@ impl Screen {
         }
     }
 
+    /// One request is for all of the film.
+    pub(super) fn stream(&self) {
+        self.shared.shown().live.stream();
+    }
+
     /// Takes the picture away, for good.
     pub(super) fn end(&mut self) {
         self.shared.shown().over = true;

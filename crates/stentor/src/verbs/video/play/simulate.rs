@@ -145,10 +145,7 @@ fn chooser(
     if args.manual {
         return Ok((Chooser::Outside(choosers::person()), "by hand".to_owned()));
     }
-    let name = match args.quality {
-        Some(quality) => format!("fixed:{quality}"),
-        None => args.rule.clone(),
-    };
+    let name = choosers::name(args);
     let rule = match Rule::named(&name, film) {
         Err(RuleError::Oracle) => Rule::Planned(abr::plan(film, network, policy)),
         named => named.map_err(|error| Complaint::usage(format!("--rule: {error}"), ""))?,
