@@ -9,6 +9,7 @@ use stentor_core::load::{self as core, Failure, Pace};
 use stentor_core::measure::Latency;
 
 use crate::drive::load::outcome;
+use crate::report::json::ns;
 use crate::report::load::{Head, failing};
 
 /// Name and version of the form.
@@ -360,8 +361,4 @@ fn loop_kind(head: &Head) -> &'static str {
         // Of a foreign log nobody knows.
         (false, false) => "unknown",
     }
-}
-
-fn ns(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

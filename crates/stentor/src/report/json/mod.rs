@@ -14,7 +14,7 @@ pub mod send;
 pub mod serve;
 pub mod video;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -105,6 +105,11 @@ impl<C: Serialize, R: Serialize> Envelope<C, R> {
     }
 }
 
+/// A time in whole nanoseconds, as every key that ends in `_ns` has it.
+pub(crate) fn ns(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// `2026-01-31T12:00:00.123Z` (RFC 3339, section 5.6), in the Gregorian calendar.
 pub(in crate::report) fn utc(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -133,7 +138,6 @@ pub(in crate::report) fn utc(time: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn times_are_written_as_rfc_3339_says() {

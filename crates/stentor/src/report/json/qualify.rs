@@ -1,7 +1,5 @@
 //! The mirror of a run of `qualify`: schema `stentor.qualify/1`.
 
-use std::time::Duration;
-
 use schemars::JsonSchema;
 use serde::Serialize;
 use stentor_core::measure::Latency;
@@ -9,6 +7,7 @@ use stentor_core::qualify::Verdict as Judged;
 use stentor_core::qualify::probe::{Course, Form, Limit, Trained};
 
 use crate::drive::qualify::{self as drive, Kind};
+use crate::report::json::ns;
 use crate::report::qualify::{Head, Report};
 
 /// Name and version of the form.
@@ -341,8 +340,4 @@ impl From<&Judged> for Verdict {
             checks: verdict.checks.iter().map(check).collect(),
         }
     }
-}
-
-fn ns(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

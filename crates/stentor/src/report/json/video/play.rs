@@ -9,6 +9,7 @@ use stentor_core::video::columns::Column;
 use stentor_core::video::metrics::Metrics;
 
 use crate::drive::video::outcome::{self as drive, Fetch};
+use crate::report::json::ns;
 use crate::report::video::play::crowd::{Crowd, Spread};
 use crate::report::video::play::{self as video, Report};
 
@@ -390,10 +391,6 @@ impl From<Spread> for Quantiles {
         let Spread { min, p50, p90, p99, max, mean } = spread;
         Quantiles { min, mean, p50, p90, p99, max }
     }
-}
-
-fn ns(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

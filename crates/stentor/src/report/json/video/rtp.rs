@@ -10,7 +10,7 @@ use stentor_core::video::rtp::span_of;
 
 use crate::drive::video::rtp::receiver as drive;
 use crate::drive::video::rtp::sender::{Ended, News};
-use crate::report::json::utc;
+use crate::report::json::{ns, utc};
 use crate::report::video::rtp::{Head, bargains, curve};
 
 /// Name and version of the form.
@@ -113,10 +113,6 @@ pub fn line(peer: SocketAddr, quality: usize, news: News) -> String {
     // Plain structs with string keys cannot fail to serialise.
     serde_json::to_string(&Line { time, peer: peer.to_string(), quality, event })
         .unwrap_or_default()
-}
-
-fn ns(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl From<&Head> for Config {

@@ -1,13 +1,12 @@
 //! The mirror of a run of `video serve`: schema `stentor.video-serve/1`, and the line of a request.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::drive::video::origin::{Ended, Exchange, Queue, Sample, Totals};
-use crate::report::json::utc;
+use crate::report::json::{ns, utc};
 
 /// Name and version of the form.
 pub const SCHEMA: &str = "stentor.video-serve/1";
@@ -136,11 +135,6 @@ pub fn queues(queues: &[Queue]) -> String {
         serde_json::to_string(&watched).unwrap_or_default() + "\n"
     };
     queues.iter().map(line).collect()
-}
-
-/// A time in nanoseconds, as JSON has it.
-pub fn ns(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 const fn key(ended: Ended) -> &'static str {

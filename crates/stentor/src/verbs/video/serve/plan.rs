@@ -17,6 +17,7 @@ use stentor_os::failure::Failure;
 use crate::complaint::{Complaint, Exit};
 use crate::drive::serve::{Address, Wanted};
 use crate::drive::video::origin::{Catalogue, Exchange, Folder, Limits, Page, Plan, Source};
+use crate::report::json::ns;
 use crate::report::json::video::film::Numbers;
 use crate::report::json::video::serve as json;
 use crate::report::log;
@@ -229,10 +230,10 @@ impl Args {
             faults: plan.faults.iter().map(ToString::to_string).collect(),
             seed: plan.seed.0,
             max_conns: connections,
-            idle_ns: json::ns(idle),
-            head_ns: json::ns(head),
-            write_stall_ns: json::ns(write_stall),
-            drain_ns: json::ns(drain),
+            idle_ns: ns(idle),
+            head_ns: ns(head),
+            write_stall_ns: ns(write_stall),
+            drain_ns: ns(drain),
         }
     }
 }
