@@ -17,4 +17,5 @@ pub mod send;
 pub mod serve;
 #[cfg(target_os = "linux")]
 pub mod trace;
+mod until;
 pub mod video;

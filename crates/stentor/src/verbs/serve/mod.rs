@@ -13,9 +13,10 @@ use stentor_os::failure::Failure;
 use stentor_os::signal::Interrupts;
 
 use crate::complaint::{Complaint, Exit};
-use crate::drive::serve::{self, Address, Running};
+use crate::drive::serve::{self, Address};
 use crate::report::json::{self, Envelope};
 use crate::report::{console, log};
+use crate::verbs::until;
 
 pub use plan::Args;
 
@@ -64,14 +65,14 @@ fn serve(
     if args.public {
         console::notice("stentor: --public: every machine that reaches this one can use it");
     }
-    let exit = wait(&running, &interrupts)?;
+    let exit = until::told_to_end(&running, &interrupts)?;
     let counters = running.finish()?;
     if let Err(sum) = counters.check() {
         let next = "This is a fault of stentor's: please report it.";
         return Err(Complaint::new(Exit::Bad, format!("the counters do not add up: {sum}"), next));
     }
     if !args.quiet && !args.json {
-        told(console::data(summary::text(&counters)));
+        until::printed(console::data(summary::text(&counters)));
     }
     Ok((exit, counters))
 }
@@ -81,16 +82,7 @@ fn say(args: &Args, line: &str) {
     match (args.quiet, args.json) {
         (true, _) => {}
         (false, true) => console::notice(line),
-        (false, false) => told(console::data(format!("{line}\n"))),
-    }
-}
-
-/// A reader who has gone (`| head -1`) or a full disk is no reason to leave the clients.
-fn told(written: std::io::Result<()>) {
-    if let Err(error) = written
-        && error.kind() != std::io::ErrorKind::BrokenPipe
-    {
-        console::notice(format!("stentor: {}", Failure::new("write", "standard output", error)));
+        (false, false) => until::printed(console::data(format!("{line}\n"))),
     }
 }
 
@@ -113,23 +105,4 @@ fn ready_line(addresses: &[Address]) -> String {
         transports => format!("{place} ({transports})"),
     });
     format!("The server is ready to receive on {}", words.collect::<Vec<_>>().join(", "))
-}
-
-/// Waits for the end: the first signal begins it in order, the second makes it at once.
-fn wait(running: &Running, interrupts: &Interrupts) -> Result<Exit, Complaint> {
-    let mut signals = 0;
-    while !running.is_over() {
-        signals += interrupts
-            .wait(running.over())
-            .map_err(|error| Failure::new("poll", "signals", error))?;
-        match signals {
-            0 => {}
-            1 => running.drain(),
-            _ => {
-                running.abort();
-                return Ok(Exit::Interrupted);
-            }
-        }
-    }
-    Ok(Exit::Good)
 }

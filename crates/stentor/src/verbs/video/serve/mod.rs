@@ -14,12 +14,13 @@ use stentor_os::failure::Failure;
 use stentor_os::signal::Interrupts;
 
 use crate::complaint::{Complaint, Exit};
-use crate::drive::video::origin::{self, Exchange, Running, Source, Totals};
+use crate::drive::video::origin::{self, Exchange, Source, Totals};
 use crate::drive::video::rtp::sender;
 use crate::report::json::Envelope;
 use crate::report::json::video::{rtp as rtp_json, serve as json};
 use crate::report::video::{origin as report, rtp};
 use crate::report::{console, log};
+use crate::verbs::until;
 
 pub(crate) use plan::Args;
 
@@ -88,7 +89,7 @@ fn serve(args: &Args, config: &mut Option<json::Config>) -> Result<(Exit, Totals
     if args.public {
         console::notice("stentor: --public: every machine that reaches this one can use it");
     }
-    let exit = wait(&running, &interrupts)?;
+    let exit = until::told_to_end(&running, &interrupts)?;
     if let Some((streams, writer)) = streams {
         // Says goodbye to its players.
         drop(streams);
@@ -98,7 +99,7 @@ fn serve(args: &Args, config: &mut Option<json::Config>) -> Result<(Exit, Totals
     // Every sender went with the threads: it writes what is left, and ends.
     let _ = writer.join();
     if !args.quiet && !args.json {
-        told(console::data(report::summary(&totals)));
+        until::printed(console::data(report::summary(&totals)));
     }
     Ok((exit, totals))
 }
@@ -149,34 +150,6 @@ fn say(args: &Args, text: &str) {
     match (args.quiet, args.json) {
         (true, _) => {}
         (false, true) => console::notice(text.trim_end()),
-        (false, false) => told(console::data(text)),
+        (false, false) => until::printed(console::data(text)),
     }
-}
-
-/// A reader who has gone (`| head -1`) or a full disk is no reason to leave the clients.
-fn told(written: std::io::Result<()>) {
-    if let Err(error) = written
-        && error.kind() != std::io::ErrorKind::BrokenPipe
-    {
-        console::notice(format!("stentor: {}", Failure::new("write", "standard output", error)));
-    }
-}
-
-/// Waits for the end: the first signal begins it in order, the second makes it at once.
-fn wait(running: &Running, interrupts: &Interrupts) -> Result<Exit, Complaint> {
-    let mut signals = 0;
-    while !running.is_over() {
-        signals += interrupts
-            .wait(running.over())
-            .map_err(|error| Failure::new("poll", "signals", error))?;
-        match signals {
-            0 => {}
-            1 => running.drain(),
-            _ => {
-                running.abort();
-                return Ok(Exit::Interrupted);
-            }
-        }
-    }
-    Ok(Exit::Good)
 }
