@@ -119,6 +119,19 @@ fn names() -> String {
     NAMES.map(|(name, _)| name).join(", ")
 }
 
+/// Whether a rule has this name, as far as that can be said before there is a film.
+///
+/// # Errors
+/// Those of [`Rule::named`], but for a quality that the film may not have.
+pub fn check_name(name: &str) -> Result<(), RuleError> {
+    match name {
+        "oracle" => Err(RuleError::Oracle),
+        name if name.starts_with("fixed:") => Ok(()),
+        name if NAMES.iter().any(|(known, _)| *known == name) => Ok(()),
+        name => Err(RuleError::Unknown(name.to_owned())),
+    }
+}
+
 /// `dynamic` changes its rule at this level.
 const DYNAMIC_S: f64 = 10.0;
 

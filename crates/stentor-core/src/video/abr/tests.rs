@@ -376,3 +376,14 @@ fn the_simulation_of_a_constant_rate_is_the_chunk_aware_prediction() {
         assert!((played.end.as_nanos() as f64 / 1e9 - predicted.end_s).abs() < 1e-6);
     }
 }
+
+#[test]
+fn a_name_is_judged_before_there_is_a_film_as_it_is_with_one() {
+    let film = Film::even(&[BitRate(1000)], Duration::from_secs(1), 1).unwrap();
+    let names = NAMES.map(|(name, _)| name.replace(":N", ":0"));
+    for name in names.iter().map(String::as_str).chain(["festive", "", "fixed"]) {
+        let with = Rule::named(name, &film).map(|_| ());
+        assert_eq!(check_name(name), with, "{name}");
+    }
+    assert_eq!(check_name("fixed:9"), Ok(()), "perhaps the film has it");
+}

@@ -456,6 +456,9 @@ fn conditions_make_a_run_bad_and_mistakes_are_usage() {
     let said = play(&url, &["--fail-if", "stalls>=0", "--fail-if", "startup>1h"]);
     assert_eq!(said.code, Some(1), "{}", said.err);
     assert!(said.err.contains("stalls 0") && !said.err.contains("startup"), "{}", said.err);
+    // Nobody listens there, and that is not what is wrong.
+    let said = run(&["video", "play", "http://127.0.0.1:1/", "--rule", "festive"], b"");
+    assert_eq!(said.code, Some(2), "{}", said.err);
     for (wrong, words) in [
         (["--fail-if", "stalls"], "it compares nothing"),
         (["--fail-if", "stals>1"], "\"stals\" is no figure"),

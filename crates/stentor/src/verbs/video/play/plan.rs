@@ -8,7 +8,7 @@ use std::time::Duration;
 use stentor_core::endpoint::{Host, Transport};
 use stentor_core::moment::Moment;
 use stentor_core::seed::Seed;
-use stentor_core::video::abr::Rule;
+use stentor_core::video::abr::{self, Rule, RuleError};
 use stentor_core::video::buffer::Policy;
 use stentor_core::video::film::Film;
 use stentor_core::video::network::Network;
@@ -89,6 +89,12 @@ pub(super) enum Done {
     Many(Vec<Outcome>, Duration),
 }
 
+/// Why nothing chooses, by the flag that asked for it.
+fn unruly(args: &Args, error: &RuleError) -> Complaint {
+    let flag = if args.quality.is_some() { "--quality" } else { "--rule" };
+    Complaint::usage(format!("{flag}: {error}"), "")
+}
+
 impl Wish {
     fn read(args: &Args) -> Result<Wish, Complaint> {
         let (url, exact) = target(args)?;
@@ -98,6 +104,9 @@ impl Wish {
         let link = args.link.clone().map(|words| Link::of(words, seed::given_or_fresh(args.seed)));
         if args.fetch == Some(Fetch::Progressive) {
             stream::refuse_choosers(args)?;
+        }
+        if let Some(rule) = &args.rule {
+            abr::check_name(rule).map_err(|error| unruly(args, &error))?;
         }
         let clients = match args.clients.map(|clients| clients.0) {
             Some(count @ 1..=CLIENTS_MAX) => usize::try_from(count).ok(),
@@ -234,14 +243,13 @@ impl Wish {
             None if args.manual => {
                 (Chooser::Outside, Some(Counsel::new(choosers::person(), false)?))
             }
-            None => (Chooser::Rule(self.rule(film)?), None),
+            None => (Chooser::Rule(self.rule(args, film)?), None),
         };
         Ok(Plan { policy: self.config.policy, chooser, counsel, retries: self.retries })
     }
 
-    fn rule(&self, film: &Film) -> Result<Rule, Complaint> {
-        Rule::named(&self.config.chooser, film)
-            .map_err(|error| Complaint::usage(format!("--rule: {error}"), ""))
+    fn rule(&self, args: &Args, film: &Film) -> Result<Rule, Complaint> {
+        Rule::named(&self.config.chooser, film).map_err(|error| unruly(args, &error))
     }
 
     fn crowd(
@@ -255,7 +263,7 @@ impl Wish {
     ) -> Result<Done, Complaint> {
         let chunk = script.film.duration(0);
         let plan = crowd::Plan {
-            rule: self.rule(&script.film)?,
+            rule: self.rule(args, &script.film)?,
             script: Arc::new(script),
             way: session.way(),
             clients,
